@@ -1,0 +1,38 @@
+import { DaybookError, type ErrorCode, type ErrorDetails } from "@daybook/protocol";
+import type { Entry } from "./entry.js";
+import type { SessionHeader } from "./head.js";
+import type { ProducerWindow } from "./producer-window.js";
+import type { KeyVersion } from "./state.js";
+
+/**
+ * What a rule says of a command. `commit`: store these entries in one atomic step, then answer. `answer`: nothing to
+ * store; still the answer waits until what it was decided on is durable. `reject`: likewise.
+ */
+export type Decision<Answer> =
+  | { readonly kind: "commit"; readonly entries: readonly Entry[]; readonly answer: Answer }
+  | { readonly kind: "answer"; readonly answer: Answer }
+  | { readonly kind: "reject"; readonly error: DaybookError };
+
+/** What a rule may ask beside the head. The command named it before, so that the engine has it at hand. */
+export interface Facts {
+  producer(id: string): ProducerWindow | undefined;
+  /** The stored JSON of an event that a remembered pair became. */
+  eventJson(seq: number): string;
+  /** The newest version of a state key, tombstones too. */
+  key(key: string): KeyVersion | undefined;
+  header(): SessionHeader;
+}
+
+/** The facts a command needs, named before it is decided. */
+export interface Needs {
+  readonly pairs?: readonly { readonly producerId: string; readonly producerSeq: number }[];
+  readonly keys?: readonly string[];
+  readonly header?: boolean;
+}
+
+export function reject(code: ErrorCode, message: string, details: ErrorDetails = {}): Decision<never> {
+  return { kind: "reject", error: new DaybookError(code, message, { details }) };
+}
+
+export const sessionNotFound = (): Decision<never> =>
+  reject("session_not_found", "There is no session with this id. Create it with POST /v1/sessions.");

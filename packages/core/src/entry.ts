@@ -1,0 +1,82 @@
+import type { Head, LogId, SessionHeader } from "./head.js";
+
+/** One key's change inside an event's `state`, in the order it is applied. */
+export type StateOperation =
+  { readonly kind: "set"; readonly key: string } | { readonly kind: "delete"; readonly key: string };
+
+/** An event has a seq. Its JSON is made once, here; whoever reads it sends these very bytes. */
+export interface EventEntry {
+  readonly kind: "event";
+  readonly seq: number;
+  readonly json: string;
+  /** None for events the server numbers itself: they keep no producer window. */
+  readonly producer: { readonly id: string; readonly seq: number } | null;
+  readonly state: readonly StateOperation[];
+}
+
+/** A header change has no seq: it stands after one. */
+export type HeaderEntry =
+  | {
+      readonly kind: "create";
+      readonly session: LogId;
+      readonly header: SessionHeader;
+      /** Only an import brings these along. */
+      readonly imported?: ImportedHeader;
+    }
+  | { readonly kind: "patch"; readonly header: SessionHeader }
+  | { readonly kind: "archive"; readonly archived: boolean }
+  | { readonly kind: "close" }
+  | { readonly kind: "erase"; readonly session: LogId };
+
+export interface ImportedHeader {
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  readonly version: number;
+}
+
+export type Entry = EventEntry | HeaderEntry;
+
+/**
+ * The next head. The rules were asked before; here a broken one is a defect, so it throws: writing on would
+ * turn one wrong entry into a wrong log.
+ */
+export function applyEntry(head: Head | undefined, entry: Entry, atMs: number): Head {
+  if (entry.kind === "create") {
+    must(head === undefined, "create on a log that exists");
+    return createdHead(entry, atMs);
+  }
+  must(head !== undefined, `${entry.kind} on a log that does not exist`);
+  must(head.status !== "deleted", `${entry.kind} on a deleted log`);
+  const next = { ...head, position: head.position + 1, updatedAtMs: Math.max(head.updatedAtMs, atMs) };
+  switch (entry.kind) {
+    case "event":
+      must(entry.seq === head.lastSeq + 1, `event ${entry.seq} after ${head.lastSeq}`);
+      must(head.status === "open", "event on a closed log");
+      return { ...next, lastSeq: entry.seq };
+    case "patch":
+      return { ...next, version: head.version + 1 };
+    case "archive":
+      return { ...next, archived: entry.archived };
+    case "close":
+      return { ...next, status: "closed" };
+    case "erase":
+      return { ...next, status: "deleted" };
+  }
+}
+
+function createdHead(entry: Extract<HeaderEntry, { kind: "create" }>, atMs: number): Head {
+  const { imported } = entry;
+  return {
+    position: 1,
+    lastSeq: 0,
+    version: imported?.version ?? 1,
+    status: "open",
+    archived: false,
+    createdAtMs: imported?.createdAtMs ?? atMs,
+    updatedAtMs: imported?.updatedAtMs ?? atMs,
+  };
+}
+
+function must(condition: boolean, broken: string): asserts condition {
+  if (!condition) throw new Error(`broken invariant: ${broken}`);
+}

@@ -1,0 +1,33 @@
+/** Names a log. A session's log is named by its id; ids hold no `/`, so names with one are free for other logs. */
+export class LogId {
+  /** One text for maps; neither part can hold a NUL. */
+  readonly key: string;
+
+  constructor(
+    readonly tenant: string,
+    readonly id: string,
+  ) {
+    this.key = `${tenant}\0${id}`;
+  }
+}
+
+/** What a session says about itself: kept whole in its newest header entry, so that one read answers. */
+export interface SessionHeader {
+  readonly creator: { readonly type: string; readonly id: string };
+  readonly title: string | null;
+  /** The exact text of a JSON object. */
+  readonly metadata: string;
+}
+
+/** What a log knows about itself. A value: every change makes a new one. */
+export interface Head {
+  /** Entries of all kinds, header changes too. */
+  readonly position: number;
+  readonly lastSeq: number;
+  /** Counts changes of title and metadata, from 1. */
+  readonly version: number;
+  readonly status: "open" | "closed" | "deleted";
+  readonly archived: boolean;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+}

@@ -1,0 +1,74 @@
+import { parseJson, type RawJson } from "@daybook/protocol";
+import type { HeaderEntry } from "./entry.js";
+import { LogId, type SessionHeader } from "./head.js";
+
+/**
+ * A header entry's text in the log. A create and a patch hold the whole header, so that the newest of them alone says
+ * what a session is; titles and metadata are in no other file.
+ */
+export function encodeHeaderEntry(entry: HeaderEntry): string {
+  switch (entry.kind) {
+    case "create":
+      return (
+        `{"tenant":${JSON.stringify(entry.session.tenant)},"session":${JSON.stringify(entry.session.id)}` +
+        (entry.imported === undefined ? "" : `,"imported":${JSON.stringify(entry.imported)}`) +
+        `,"header":${encodeHeader(entry.header)}}`
+      );
+    case "patch":
+      return `{"header":${encodeHeader(entry.header)}}`;
+    case "archive":
+      return `{"archived":${String(entry.archived)}}`;
+    case "close":
+      return "{}";
+    case "erase":
+      return `{"tenant":${JSON.stringify(entry.session.tenant)},"session":${JSON.stringify(entry.session.id)}}`;
+  }
+}
+
+const SHAPE = {
+  members: {
+    tenant: "value",
+    session: "value",
+    archived: "value",
+    imported: "value",
+    header: { members: { creator: "value", title: "value", metadata: "raw" } },
+  },
+} as const;
+
+interface Decoded {
+  readonly tenant: string;
+  readonly session: string;
+  readonly archived: boolean;
+  readonly imported?: Extract<HeaderEntry, { kind: "create" }>["imported"];
+  readonly header: { creator: SessionHeader["creator"]; title: string | null; metadata: RawJson };
+}
+
+/** The entry again. The text was written by `encodeHeaderEntry` and its checksum was verified: it is trusted. */
+export function decodeHeaderEntry(kind: HeaderEntry["kind"], text: string): HeaderEntry {
+  const decoded = parseJson(text, SHAPE, { depthMax: 1000 }) as Decoded;
+  switch (kind) {
+    case "create": {
+      const session = new LogId(decoded.tenant, decoded.session);
+      const header = decodeHeader(decoded);
+      return decoded.imported === undefined
+        ? { kind, session, header }
+        : { kind, session, header, imported: decoded.imported };
+    }
+    case "patch":
+      return { kind, header: decodeHeader(decoded) };
+    case "archive":
+      return { kind, archived: decoded.archived };
+    case "close":
+      return { kind };
+    case "erase":
+      return { kind, session: new LogId(decoded.tenant, decoded.session) };
+  }
+}
+
+function encodeHeader(header: SessionHeader): string {
+  return `{"creator":${JSON.stringify(header.creator)},"title":${JSON.stringify(header.title)},"metadata":${header.metadata}}`;
+}
+
+function decodeHeader({ header }: Decoded): SessionHeader {
+  return { creator: header.creator, title: header.title, metadata: header.metadata.text };
+}

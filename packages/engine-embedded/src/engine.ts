@@ -1,0 +1,126 @@
+import type { Decision, Facts, Head, LogId, Needs } from "@daybook/core";
+import type { Engine, ListPage, ListQuery, Now, Page, ReadLimits, Session } from "@daybook/engine";
+import type { Stand, Views } from "@daybook/views";
+import { Eraser } from "./eraser.js";
+import { FactLoader } from "./fact-loader.js";
+import type { LiveLog } from "./live-log.js";
+import type { LogTable } from "./log-table.js";
+import type { EngineEvents, EngineSettings } from "./settings.js";
+import { Reader } from "./reader.js";
+import type { Segments } from "./segments.js";
+import { ViewWriter } from "./view-writer.js";
+import { LogWriter } from "./log-writer.js";
+
+/** What an opened folder consists of. */
+export interface Store {
+  readonly segments: Segments;
+  readonly views: Views;
+  readonly table: LogTable;
+  readonly durable: boolean;
+  /** Releases the folder; called last. */
+  readonly release: () => void;
+}
+
+/** One process, one data folder: segment files for the log, LMDB for the views of it. */
+export class EmbeddedEngine implements Engine {
+  readonly features: { readonly durable: boolean };
+  private readonly viewWriter: ViewWriter;
+  private readonly writer: LogWriter;
+  private readonly reader: Reader;
+  private readonly eraser: Eraser;
+  private closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly store: Store,
+    stand: Stand,
+    settings: EngineSettings,
+    readonly events: EngineEvents,
+  ) {
+    this.features = { durable: store.durable };
+    const { segments, views, table } = store;
+    this.viewWriter = new ViewWriter(views, table, settings, events, stand);
+    this.reader = new Reader(segments, views, table, this.viewWriter, events);
+    this.eraser = new Eraser({ segments, views, table, viewWriter: this.viewWriter, reader: this.reader, events });
+    this.writer = new LogWriter(segments, table, this.viewWriter, this.eraser, { stand, settings, events });
+    this.eraser.resume();
+  }
+
+  transact<Answer>(
+    id: LogId,
+    needs: Needs,
+    decide: (head: Head | undefined, facts: Facts, now: Now) => Decision<Answer>,
+  ): Promise<Answer> {
+    let loader: FactLoader | undefined;
+    const attempt = (): Promise<Answer> => {
+      this.writer.refuseIfUnable();
+      const log = this.store.table.find(id);
+      loader ??= new FactLoader(this.reader, this.writer, needs);
+      const loading = loader.missing(log);
+      if (loading !== undefined) return loading.then(attempt);
+      const now = this.writer.now();
+      return this.carryOut(id, log, decide(log?.head, loader.facts(log), now), now);
+    };
+    // A refusal must be a rejection, also when it is known at once.
+    try {
+      return attempt();
+    } catch (error) {
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  read(id: LogId, afterSeq: number, limits: ReadLimits): Page | Promise<Page> {
+    return this.reader.read(id, afterSeq, limits);
+  }
+
+  head(id: LogId): Head | undefined {
+    return this.store.table.find(id)?.durable?.head;
+  }
+
+  watch(id: LogId, moved: () => void): () => void {
+    const log = this.store.table.find(id);
+    if (log === undefined) return () => undefined;
+    log.watchers.add(moved);
+    return () => log.watchers.delete(moved);
+  }
+
+  session(id: LogId): Promise<Session | undefined> {
+    return this.reader.session(id);
+  }
+
+  list(query: ListQuery): Promise<ListPage> {
+    return this.reader.list(query);
+  }
+
+  /** Everything that was asked for is in the log; the views catch up as far as they must at the next start. */
+  close(): Promise<void> {
+    this.closing ??= this.closeAll();
+    return this.closing;
+  }
+
+  private async closeAll(): Promise<void> {
+    await this.writer.close();
+    await this.eraser.close();
+    await this.viewWriter.close();
+    await this.store.segments.close();
+    await this.store.views.close();
+    this.store.release();
+  }
+
+  private carryOut<Answer>(
+    id: LogId,
+    log: LiveLog | undefined,
+    decision: Decision<Answer>,
+    now: Now,
+  ): Promise<Answer> {
+    switch (decision.kind) {
+      case "commit":
+        return this.writer.commit(log ?? this.store.table.create(id), decision.entries, now, decision.answer);
+      case "answer":
+        return this.writer.afterDurable(log, () => decision.answer);
+      case "reject":
+        return this.writer.afterDurable(log, () => {
+          throw decision.error;
+        });
+    }
+  }
+}

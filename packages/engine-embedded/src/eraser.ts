@@ -1,0 +1,89 @@
+import type { FramePosition } from "@daybook/views";
+import type { Views } from "@daybook/views";
+import type { LiveLog } from "./live-log.js";
+import type { LogTable } from "./log-table.js";
+import type { Reader } from "./reader.js";
+import type { Segments } from "./segments.js";
+import type { EngineEvents } from "./settings.js";
+import type { ViewWriter } from "./view-writer.js";
+
+/** Frames zeroed between two syncs. */
+const FRAMES_AT_ONCE = 512;
+
+/**
+ * Erases what deleted logs left on disk. The erase entry is durable before the first byte is zeroed, so a crash
+ * halfway is finished at the next start; the views remember what is not finished.
+ */
+export class Eraser {
+  private readonly queue: LiveLog[] = [];
+  private running: Promise<void> | undefined;
+  private closed = false;
+
+  constructor(
+    private readonly parts: {
+      readonly segments: Segments;
+      readonly views: Views;
+      readonly table: LogTable;
+      readonly viewWriter: ViewWriter;
+      readonly reader: Reader;
+      readonly events: EngineEvents;
+    },
+  ) {}
+
+  /** Goes on with what an earlier run did not finish. */
+  resume(): void {
+    for (const number of this.parts.views.erasing()) this.erase(this.parts.table.numbered(number));
+  }
+
+  erase(log: LiveLog): void {
+    log.dropBlocks();
+    for (const moved of log.watchers) setImmediate(moved);
+    this.queue.push(log);
+    this.running ??= this.run().finally(() => {
+      this.running = undefined;
+    });
+  }
+
+  get pending(): number {
+    return this.queue.length;
+  }
+
+  /** Stops between two steps; the rest is done after the next start. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    for (;;) {
+      const log = this.queue[0];
+      if (log === undefined || this.closed) return;
+      try {
+        if (!(await this.eraseLog(log))) return;
+      } catch (error) {
+        this.parts.events.fatal(error as Error);
+        return;
+      }
+      this.queue.shift();
+    }
+  }
+
+  private async eraseLog(log: LiveLog): Promise<boolean> {
+    const { segments, views, table, viewWriter, reader } = this.parts;
+    await viewWriter.caughtUp();
+    let positions: FramePosition[] = [];
+    for (const position of reader.allPositions(log)) {
+      positions.push(position);
+      if (positions.length < FRAMES_AT_ONCE) continue;
+      await segments.zero(positions);
+      if (this.closed) return false;
+      positions = [];
+    }
+    await segments.zero(positions);
+    if (this.closed) return false;
+    await views.forget(log.number);
+    table.forget(log);
+    return true;
+  }
+}

@@ -1,0 +1,110 @@
+import type { Head, SessionHeader } from "@daybook/core";
+import type { StoredEvent } from "@daybook/engine";
+import { type FramePosition, OpenLog } from "@daybook/views";
+import type { EventBlock } from "./event-block.js";
+
+/** Who waits for a batch to be durable. */
+export interface Waiter {
+  settle(error: Error | undefined): void;
+}
+
+/** What readers may see of a log. */
+export interface DurableState {
+  readonly head: Head;
+  readonly headerAt: FramePosition | undefined;
+  /** Here until the views can find it. */
+  readonly header: SessionHeader | undefined;
+}
+
+/** A log with what only the running process has of it: the durable state, recent events, those who wait for more. */
+export class LiveLog extends OpenLog {
+  durable: DurableState | undefined;
+  /** The batch this log last changed in. */
+  lastBatch: { readonly durable: boolean; readonly waiters: Waiter[] } | undefined;
+  readonly watchers = new Set<() => void>();
+  /** The newest durable events, without a gap up to the last. */
+  private blocks: EventBlock[] = [];
+
+  /** The fold as it stands becomes what readers see: after recovery, when all of it is on disk. */
+  publish(): void {
+    this.durable =
+      this.head === undefined ? undefined : { head: this.head, headerAt: this.headerAt, header: this.header };
+  }
+
+  /** The views have the header now. */
+  releaseDurableHeader(): void {
+    if (this.header === undefined && this.durable?.header !== undefined) {
+      this.durable = { ...this.durable, header: undefined };
+    }
+  }
+
+  get firstSeqInMemory(): number | undefined {
+    return this.blocks[0]?.firstSeq;
+  }
+
+  get hasBlocks(): boolean {
+    return this.blocks.length > 0;
+  }
+
+  addBlock(block: EventBlock): void {
+    this.blocks.push(block);
+  }
+
+  /** Lets go of the oldest block, if it is this one: an erased log has let go of all. */
+  dropBlock(block: EventBlock): void {
+    if (this.blocks[0] === block) this.blocks.shift();
+  }
+
+  dropBlocks(): void {
+    this.blocks = [];
+  }
+
+  /** Durable events after `afterSeq`, all of which are in memory. */
+  recent(afterSeq: number, limits: { eventsMax: number; bytesMax: number }): readonly StoredEvent[] {
+    const first = this.blockOf(afterSeq + 1);
+    const block = this.blocks[first];
+    if (block === undefined) return [];
+    const isLast = first === this.blocks.length - 1;
+    if (isLast && block.firstSeq === afterSeq + 1 && block.count <= limits.eventsMax && block.byteLength <= limits.bytesMax) {
+      // The usual case of a live tail, and one shared array for all followers.
+      return block.events;
+    }
+    return takeEvents(this.blocks.slice(first, first + limits.eventsMax), afterSeq, limits);
+  }
+
+  /** One durable event's JSON, if it is in memory. */
+  recentJson(seq: number): string | undefined {
+    const block = this.blocks[this.blockOf(seq)];
+    return block !== undefined && seq >= block.firstSeq && seq <= block.lastSeq ? block.json(seq) : undefined;
+  }
+
+  private blockOf(seq: number): number {
+    let low = 0;
+    let high = this.blocks.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if ((this.blocks[middle] as EventBlock).firstSeq <= seq) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+}
+
+/** Events after `afterSeq` out of groups in order, until a limit is reached; at least one if there is one. */
+export function takeEvents(
+  groups: Iterable<{ readonly events: readonly StoredEvent[] }>,
+  afterSeq: number,
+  limits: { eventsMax: number; bytesMax: number },
+): StoredEvent[] {
+  const taken: StoredEvent[] = [];
+  let bytes = 0;
+  for (const { events } of groups) {
+    for (const event of events) {
+      if (event.seq <= afterSeq) continue;
+      bytes += event.bytes.length;
+      if (taken.length > 0 && (taken.length >= limits.eventsMax || bytes > limits.bytesMax)) return taken;
+      taken.push(event);
+    }
+  }
+  return taken;
+}

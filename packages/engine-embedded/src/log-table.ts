@@ -1,0 +1,98 @@
+import type { LogId } from "@daybook/core";
+import type { Views } from "@daybook/views";
+import { LiveLog } from "./live-log.js";
+
+/** Logs kept in memory although nothing needs them there. */
+const IDLE_LOGS_MAX = 50_000;
+
+/** The logs in memory, by name and by number; others are restored from the views when asked for. */
+export class LogTable {
+  /** The number the next new log gets. */
+  nextNumber = 1;
+  private readonly byKey = new Map<string, LiveLog>();
+  private readonly byNumber = new Map<number, LiveLog>();
+  private readonly dirty = new Set<LiveLog>();
+
+  constructor(private readonly views: Views) {}
+
+  find(id: LogId): LiveLog | undefined {
+    const known = this.byKey.get(id.key);
+    if (known !== undefined) return known;
+    const number = this.views.numberOf(id);
+    return number === undefined ? undefined : this.numbered(number);
+  }
+
+  /** The log of this number; a new, empty one if neither memory nor the views know it. */
+  numbered(number: number): LiveLog {
+    const known = this.byNumber.get(number);
+    if (known !== undefined) return known;
+    const log = new LiveLog(number, undefined, this.views);
+    this.restore(log);
+    log.publish();
+    this.byNumber.set(number, log);
+    this.name(log);
+    return log;
+  }
+
+  /** The log of this number if it is in memory. */
+  resident(number: number): LiveLog | undefined {
+    return this.byNumber.get(number);
+  }
+
+  create(id: LogId): LiveLog {
+    const log = new LiveLog(this.nextNumber++, id, this.views);
+    this.byNumber.set(log.number, log);
+    this.byKey.set(id.key, log);
+    return log;
+  }
+
+  /** Brings a log back to what the views know of it. */
+  restore(log: LiveLog): void {
+    const record = this.views.record(log.number);
+    if (record === undefined) return;
+    log.id = record.id;
+    log.restore(record);
+  }
+
+  /** A log gets its name from its create or erase entry. */
+  name(log: LiveLog): void {
+    if (log.id !== undefined) this.byKey.set(log.id.key, log);
+  }
+
+  markDirty(log: LiveLog): void {
+    this.dirty.add(log);
+  }
+
+  get dirtyCount(): number {
+    return this.dirty.size;
+  }
+
+  takeDirty(): LiveLog[] {
+    const logs = [...this.dirty];
+    this.dirty.clear();
+    return logs;
+  }
+
+  /** After recovery: all that was folded is on disk, so readers may see it. */
+  publishAll(): void {
+    for (const log of this.byNumber.values()) log.publish();
+  }
+
+  forget(log: LiveLog): void {
+    this.byNumber.delete(log.number);
+    if (log.id !== undefined && this.byKey.get(log.id.key) === log) this.byKey.delete(log.id.key);
+  }
+
+  /** Lets go of logs that nobody follows and that the views know all about. Bounds memory by configuration. */
+  sweep(): void {
+    let excess = this.byNumber.size - IDLE_LOGS_MAX;
+    if (excess <= 0) return;
+    for (const log of this.byNumber.values()) {
+      if (excess <= 0) return;
+      const needed = log.dirty || log.hasBlocks || log.watchers.size > 0 || log.lastBatch?.durable === false;
+      if (needed) continue;
+      this.forget(log);
+      excess--;
+    }
+  }
+}

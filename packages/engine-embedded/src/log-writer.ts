@@ -1,0 +1,226 @@
+import type { Entry } from "@daybook/core";
+import { DaybookError } from "@daybook/protocol";
+import type { Now } from "@daybook/engine";
+import { Batch, Scratch } from "./batch.js";
+import type { Eraser } from "./eraser.js";
+import { SEGMENT_HEADER_BYTES } from "./frame-format.js";
+import type { LiveLog, Waiter } from "./live-log.js";
+import type { LogTable } from "./log-table.js";
+import { StoreRefused } from "./refusals.js";
+import type { EngineEvents, EngineSettings } from "./settings.js";
+import type { Stand } from "@daybook/views";
+import type { Segments } from "./segments.js";
+import type { ViewWriter } from "./view-writer.js";
+
+/** How often the free space is looked at, at most. */
+const SPACE_CHECK_MS = 1_000;
+
+/**
+ * Group commit: one batch is written and synced while the next one fills, decided on the heads that the first will
+ * make. What fails takes everything with it that was decided on top of it.
+ */
+export class LogWriter {
+  private filling: Batch;
+  private inFlight: Batch | undefined;
+  private running: Promise<void> | undefined;
+  private readonly scratch = new Scratch();
+  private lastMs: number;
+  private iso = { ms: -1, text: "" };
+  private state: "open" | "restoring" | "failed" | "closed" = "open";
+  private spaceCheckedAt = Number.NEGATIVE_INFINITY;
+  private spaceIsShort = false;
+
+  constructor(
+    private readonly segments: Segments,
+    private readonly table: LogTable,
+    private readonly views: ViewWriter,
+    private readonly eraser: Eraser,
+    private readonly options: {
+      readonly stand: Stand;
+      readonly settings: EngineSettings;
+      readonly events: EngineEvents;
+    },
+  ) {
+    this.lastMs = options.stand.lastMs;
+    this.filling = new Batch(options.stand.nextBatch, segments.last.segment, segments.endOffset, this.scratch);
+    views.isQuiet = () => this.filling.isEmpty && this.inFlight === undefined;
+    void this.checkSpace();
+  }
+
+  /** Never earlier than before, also when the machine's clock is set back. */
+  now(): Now {
+    this.lastMs = Math.max(this.lastMs, this.options.settings.clock());
+    if (this.iso.ms !== this.lastMs) this.iso = { ms: this.lastMs, text: new Date(this.lastMs).toISOString() };
+    return { ms: this.lastMs, iso: this.iso.text };
+  }
+
+  /** @throws DaybookError when nothing can be taken now; nothing was stored then. */
+  refuseIfUnable(): void {
+    if (this.state === "closed") {
+      throw new DaybookError("shutting_down", "The server is shutting down. Try again in a moment.");
+    }
+    if (this.state !== "open") throw unavailable("The store is not writable. Try again in a moment.");
+    const queued = this.filling.byteLength + (this.inFlight?.byteLength ?? 0);
+    if (queued > this.options.settings.queueBytesMax) {
+      throw new DaybookError("event_store_backpressure", "Too many appends are waiting for the disk. Try again in a moment.");
+    }
+  }
+
+  /** Adds entries to the batch that is filling; resolves with `answer` when it is durable. */
+  commit<Answer>(log: LiveLog, entries: readonly Entry[], now: Now, answer: Answer): Promise<Answer> {
+    if (this.spaceIsShort) {
+      void this.checkSpace();
+      return Promise.reject(unavailable("The disk is nearly full: appends are refused until there is room. Reads go on."));
+    }
+    const batch = this.filling;
+    batch.add(log, entries, now.ms);
+    this.table.markDirty(log);
+    this.start();
+    return new Promise((resolve, reject) => {
+      batch.waiters.push({ settle: (error) => (error === undefined ? resolve(answer) : reject(error)) });
+    });
+  }
+
+  /** Answers once everything that was decided about this log so far is durable. */
+  afterDurable<Answer>(log: LiveLog | undefined, answer: () => Answer): Promise<Answer> {
+    const batch = log?.lastBatch;
+    return new Promise((resolve, reject) => {
+      const settle: Waiter["settle"] = (error) => {
+        if (error !== undefined) {
+          reject(error);
+          return;
+        }
+        try {
+          resolve(answer());
+        } catch (refusal) {
+          reject(refusal as Error);
+        }
+      };
+      if (batch === undefined || batch.durable) settle(undefined);
+      else batch.waiters.push({ settle });
+    });
+  }
+
+  /** The JSON of an event that is not durable yet: a retry can overtake its first try. */
+  undurableJson(log: LiveLog, seq: number): string | undefined {
+    for (const batch of [this.filling, this.inFlight]) {
+      for (const { log: owner, block } of batch?.blocks ?? []) {
+        if (owner === log && seq >= block.firstSeq && seq <= block.lastSeq) return block.json(seq);
+      }
+    }
+    return undefined;
+  }
+
+  /** Takes no more, and finishes what it has. */
+  async close(): Promise<void> {
+    if (this.state === "open") this.state = "closed";
+    await this.running;
+  }
+
+  private start(): void {
+    // After this turn: everything that arrived together goes into one batch.
+    this.running ??= new Promise((resolve) => setImmediate(resolve))
+      .then(() => this.writeBatches())
+      .finally(() => {
+        this.running = undefined;
+        if (!this.filling.isEmpty) this.start();
+      });
+  }
+
+  private async writeBatches(): Promise<void> {
+    while (!this.filling.isEmpty) {
+      await this.views.lagBounded();
+      const batch = this.filling;
+      const bytes = batch.seal();
+      this.inFlight = batch;
+      this.filling = this.batchAfter(batch);
+      this.views.batchSealed(this.standAfter(batch), bytes.length);
+      try {
+        await this.write(batch, bytes);
+      } catch (error) {
+        await this.fail(batch, error as Error);
+        return;
+      }
+      this.inFlight = undefined;
+      this.becameDurable(batch);
+      await this.checkSpace();
+    }
+  }
+
+  private async write(batch: Batch, bytes: Buffer): Promise<void> {
+    const startedAt = performance.now();
+    if (batch.segment !== this.segments.last.segment) await this.segments.rotate(batch.number);
+    await this.segments.append(bytes);
+    let events = 0;
+    for (const { block } of batch.blocks) events += block.count;
+    const syncMs = performance.now() - startedAt;
+    this.options.events.batchDurable({ commits: batch.waiters.length, events, bytes: bytes.length, syncMs });
+  }
+
+  /** Readable first, then acknowledged, then pushed. */
+  private becameDurable(batch: Batch): void {
+    batch.durable = true;
+    for (const { log, block } of batch.blocks) this.views.keepRecent(log, block, batch.number);
+    for (const [log, state] of batch.states) {
+      log.durable = state;
+      if (state.head.status === "deleted") this.eraser.erase(log);
+    }
+    for (const waiter of batch.waiters) waiter.settle(undefined);
+    this.views.batchDurable(batch.number);
+    // After the answers were written: a client that follows its own session must see the answer first.
+    setImmediate(() => {
+      for (const log of batch.states.keys()) {
+        for (const moved of log.watchers) moved();
+      }
+    });
+  }
+
+  private batchAfter(batch: Batch): Batch {
+    const end = batch.offset + batch.byteLength;
+    return end < this.options.settings.segmentBytes
+      ? new Batch(batch.number + 1, batch.segment, end, this.scratch)
+      : new Batch(batch.number + 1, batch.segment + 1, SEGMENT_HEADER_BYTES, this.scratch);
+  }
+
+  private standAfter(batch: Batch): Stand {
+    return {
+      segment: batch.segment,
+      offset: batch.offset + batch.byteLength,
+      nextBatch: batch.number + 1,
+      nextLog: this.table.nextNumber,
+      lastMs: this.lastMs,
+    };
+  }
+
+  private async fail(batch: Batch, error: Error): Promise<void> {
+    const lost = [batch, this.filling];
+    const fatal = error instanceof StoreRefused;
+    this.state = fatal ? "failed" : "restoring";
+    this.options.events.log("a batch could not be written", { error: error.message, batch: batch.number });
+    for (const waiter of lost.flatMap(({ waiters }) => waiters)) {
+      waiter.settle(unavailable("The store could not write this. Try again in a moment.", error));
+    }
+    if (fatal) {
+      this.options.events.fatal(error);
+      return;
+    }
+    // Whatever was decided on top of the lost batches never was: fold those logs again from what is on disk.
+    const touched = new Set(lost.flatMap(({ states }) => [...states.keys()]));
+    await this.views.restore(this.segments, touched);
+    this.inFlight = undefined;
+    this.filling = new Batch(batch.number, this.segments.last.segment, this.segments.endOffset, this.scratch);
+    this.state = "open";
+  }
+
+  private async checkSpace(): Promise<void> {
+    const at = performance.now();
+    if (at - this.spaceCheckedAt < SPACE_CHECK_MS) return;
+    this.spaceCheckedAt = at;
+    const free = await this.segments.freeBytes();
+    this.spaceIsShort = free < this.options.settings.reserveBytes;
+  }
+}
+
+function unavailable(message: string, cause?: Error): DaybookError {
+  return new DaybookError("storage_unavailable", message, cause === undefined ? {} : { cause });
+}

@@ -1,0 +1,70 @@
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Views } from "@daybook/views";
+import { DiskFiles } from "./disk-files.js";
+import { EmbeddedEngine } from "./engine.js";
+import { lockFolder } from "./folder-lock.js";
+import type { LogFiles } from "./log-files.js";
+import { LogTable } from "./log-table.js";
+import { MemoryFiles } from "./memory-files.js";
+import { recover } from "./recover.js";
+import { Segments } from "./segments.js";
+import { ENGINE_DEFAULTS, type EngineEvents, type EngineSettings, NO_EVENTS } from "./settings.js";
+
+export interface OpenOptions {
+  readonly settings?: Partial<EngineSettings>;
+  readonly events?: Partial<EngineEvents>;
+}
+
+/** Where things are in a data folder. */
+export const logFolder = (dataDir: string): string => join(dataDir, "log");
+export const viewsFolder = (dataDir: string): string => join(dataDir, "views");
+
+/**
+ * Opens (or begins) the store in a data folder, and holds the folder until it is closed.
+ * @throws StoreRefused when the folder is in use, or its log is damaged, of another format or shorter than it was.
+ */
+export async function openEngine(dataDir: string, options: OpenOptions = {}): Promise<EmbeddedEngine> {
+  await mkdir(logFolder(dataDir), { recursive: true, mode: 0o700 });
+  const lock = lockFolder(dataDir);
+  try {
+    const files = new DiskFiles(logFolder(dataDir));
+    return await openOn(files, viewsFolder(dataDir), { ...options, durable: true, release: () => lock.release() });
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** The same engine over files in memory. Nothing of it outlives the process. */
+export async function openMemoryEngine(options: OpenOptions = {}): Promise<EmbeddedEngine> {
+  const views = await mkdtemp(join(tmpdir(), "daybook-memory-"));
+  const release = (): void => void rm(views, { recursive: true, force: true });
+  return openOn(new MemoryFiles(), views, { ...options, durable: false, release });
+}
+
+/** Opens the engine on given files: how tests put a failing disk under it. */
+export async function openOn(
+  files: LogFiles,
+  views: string,
+  options: OpenOptions & { readonly durable: boolean; readonly release: () => void },
+): Promise<EmbeddedEngine> {
+  const settings = { ...ENGINE_DEFAULTS, ...options.settings };
+  const events = { ...NO_EVENTS, ...options.events };
+  const segments = await Segments.open(files);
+  const opened = await Views.open(views, segments.storeId, (message) => events.log(message));
+  try {
+    const table = new LogTable(opened);
+    const { stand, batches, cutBytes } = await recover(segments, opened, table);
+    table.publishAll();
+    if (batches > 0) events.log("the views were brought forward", { batches });
+    if (cutBytes > 0) events.log("an incomplete batch that was never acknowledged was cut off", { bytes: cutBytes });
+    const store = { segments, views: opened, table, durable: options.durable, release: options.release };
+    return new EmbeddedEngine(store, stand, settings, events);
+  } catch (error) {
+    await segments.close();
+    await opened.close();
+    throw error;
+  }
+}

@@ -1,0 +1,159 @@
+import type { LogId, SessionHeader } from "@daybook/core";
+import { decodeHeaderEntry } from "@daybook/core";
+import { DaybookError } from "@daybook/protocol";
+import { type ListPage, type ListQuery, type Page, type ReadLimits, type Session } from "@daybook/engine";
+import { findLogs, type FramePosition, type IndexRun, positionAt, type Views } from "@daybook/views";
+import { EventBlock } from "./event-block.js";
+import { type LiveLog, takeEvents } from "./live-log.js";
+import type { LogTable } from "./log-table.js";
+import { PositionMismatch, type ReadFrame, type Segments } from "./segments.js";
+import type { EngineEvents } from "./settings.js";
+import type { ViewWriter } from "./view-writer.js";
+
+/** Reads what is durable: from memory when it is recent, else from the files by position. */
+export class Reader {
+  constructor(
+    private readonly segments: Segments,
+    private readonly views: Views,
+    private readonly table: LogTable,
+    private readonly viewWriter: ViewWriter,
+    private readonly events: EngineEvents,
+  ) {}
+
+  read(id: LogId, afterSeq: number, limits: ReadLimits): Page | Promise<Page> {
+    const log = this.table.find(id);
+    const head = log?.durable?.head;
+    if (log === undefined || head === undefined || head.status === "deleted") throw notFound();
+    const { lastSeq } = head;
+    if (afterSeq >= lastSeq) return { events: [], lastSeq };
+    const firstInMemory = log.firstSeqInMemory;
+    if (firstInMemory !== undefined && afterSeq + 1 >= firstInMemory) {
+      return { events: log.recent(afterSeq, limits), lastSeq };
+    }
+    return this.readFiles(log, afterSeq, lastSeq, limits);
+  }
+
+  async session(id: LogId): Promise<Session | undefined> {
+    const log = this.table.find(id);
+    const durable = log?.durable;
+    if (durable === undefined || durable.head.status === "deleted") return undefined;
+    if (durable.header !== undefined) return { id, head: durable.head, header: durable.header };
+    if (durable.headerAt === undefined) throw new Error("broken invariant: a session without a header");
+    return { id, head: durable.head, header: await this.headerAt(durable.headerAt) };
+  }
+
+  async list(query: ListQuery): Promise<ListPage> {
+    await this.viewWriter.caughtUp();
+    const { logs, next } = findLogs(this.views, query);
+    const found = await Promise.all(logs.map((number) => this.listed(number)));
+    const sessions = found.filter((session) => session !== undefined);
+    return next === undefined ? { sessions } : { sessions, next };
+  }
+
+  async headerAt(at: FramePosition): Promise<SessionHeader> {
+    const [frame] = await this.verified(() => this.segments.readFrames([at]));
+    if (frame?.payload === undefined) throw notFound();
+    const { kind } = frame.header;
+    if (kind !== "create" && kind !== "patch") throw new Error(`broken invariant: a header in a frame of kind ${kind}`);
+    const entry = decodeHeaderEntry(kind, frame.payload.toString("utf8"));
+    if (entry.kind !== "create" && entry.kind !== "patch") throw new Error("broken invariant: no header");
+    return entry.header;
+  }
+
+  /** One event's JSON, wherever it is. */
+  async eventJson(log: LiveLog, seq: number): Promise<string> {
+    const positions = this.positions(log, seq - 1, { eventsMax: 1, bytesMax: 1 }, seq);
+    const events = takeEvents(await this.blocks(positions), seq - 1, { eventsMax: 1, bytesMax: 1 });
+    if (events[0] === undefined) throw notFound();
+    return events[0].bytes.toString("utf8");
+  }
+
+  /** Where all frames of a log are, in order. */
+  *allPositions(log: LiveLog): Generator<FramePosition> {
+    for (const run of this.runs(log, 0)) {
+      for (let index = 0; index * 4 < run.positions.length; index++) yield positionAt(run.positions, index);
+    }
+  }
+
+  private async listed(number: number): Promise<Session | undefined> {
+    const log = this.table.resident(number);
+    if (log?.id !== undefined) return this.session(log.id);
+    // Not taken into memory: a list must not push out what is in use.
+    const record = this.views.record(number);
+    if (record?.headerAt === undefined || record.head.status === "deleted") return undefined;
+    return { id: record.id, head: record.head, header: await this.headerAt(record.headerAt) };
+  }
+
+  private async readFiles(log: LiveLog, afterSeq: number, lastSeq: number, limits: ReadLimits): Promise<Page> {
+    const positions = this.positions(log, afterSeq, limits, lastSeq);
+    const blocks = await this.blocks(positions);
+    return { events: takeEvents(blocks, afterSeq, limits), lastSeq };
+  }
+
+  /** The frames that hold the events after `afterSeq`, no more than the limits can use. */
+  private positions(
+    log: LiveLog,
+    afterSeq: number,
+    limits: ReadLimits,
+    lastSeq: number,
+  ): { seq: number; position: FramePosition }[] {
+    const wanted: { seq: number; position: FramePosition }[] = [];
+    const untilSeq = Math.min(lastSeq, afterSeq + limits.eventsMax);
+    let bytes = 0;
+    for (const run of this.runs(log, afterSeq + 1)) {
+      let seq = run.nextSeq;
+      for (let index = 0; index * 4 < run.positions.length; index++) {
+        const position = positionAt(run.positions, index);
+        if (seq > untilSeq || bytes > limits.bytesMax) return wanted;
+        if (position.count > 0 && seq + position.count - 1 > afterSeq) {
+          wanted.push({ seq, position });
+          bytes += position.bytes;
+        }
+        seq += position.count;
+      }
+    }
+    return wanted;
+  }
+
+  /** Index runs from the one that holds `seq` on: those in the views, then those they do not have yet. */
+  private *runs(log: LiveLog, seq: number): Generator<IndexRun> {
+    const inMemory = [...log.finishedRuns, log.openRun];
+    const firstOrdinal = inMemory[0]?.ordinal ?? 0;
+    const start = inMemory.findLastIndex((run) => run.nextSeq <= seq);
+    if (start < 0) {
+      for (const run of this.views.runs(log.number, seq)) {
+        if (run.ordinal >= firstOrdinal) break;
+        yield run;
+      }
+    }
+    yield* inMemory.slice(Math.max(0, start));
+  }
+
+  private async blocks(wanted: readonly { seq: number; position: FramePosition }[]): Promise<EventBlock[]> {
+    const frames = await this.verified(() => this.segments.readFrames(wanted.map(({ position }) => position)));
+    return frames.map((frame, index) => blockOf(frame, wanted[index]?.seq));
+  }
+
+  private async verified<Result>(read: () => Promise<Result>): Promise<Result> {
+    try {
+      return await read();
+    } catch (error) {
+      if (error instanceof PositionMismatch) {
+        // Either the views are wrong, or the log is damaged: the next start rebuilds them, and then it shows.
+        this.views.distrust();
+        this.events.fatal(error);
+      }
+      throw new DaybookError("storage_unavailable", "The store could not read this. Try again in a moment.", { cause: error });
+    }
+  }
+}
+
+function blockOf({ header, payload }: ReadFrame, seq: number | undefined): EventBlock {
+  if (payload === undefined) throw notFound();
+  if (header.seq !== seq) throw new PositionMismatch(`seq ${header.seq} where ${seq ?? 0} should be`);
+  return new EventBlock(header.seq, header.count, { slice: (start, end) => payload.subarray(start, end) }, 0, payload.length);
+}
+
+function notFound(): DaybookError {
+  return new DaybookError("session_not_found", "There is no session with this id. Create it with POST /v1/sessions.");
+}

@@ -1,0 +1,173 @@
+import { Flush, type Stand, type Views } from "@daybook/views";
+import { foldedFrame } from "./fold-frame.js";
+import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, segmentName } from "./frame-format.js";
+import type { LiveLog } from "./live-log.js";
+import type { LogTable } from "./log-table.js";
+import { damaged, StoreRefused } from "./refusals.js";
+import type { ScannedBatch } from "./scan-segment.js";
+import type { Segments } from "./segments.js";
+
+/** Views are written this often while they are brought forward: bounds memory when they are rebuilt. */
+const FLUSH_BYTES = 64 * 1024 * 1024;
+
+export interface Recovered {
+  readonly stand: Stand;
+  readonly batches: number;
+  /** Bytes of a batch that was never acknowledged, cut off. */
+  readonly cutBytes: number;
+}
+
+/**
+ * Reads the log from where the views stand to its end, folding it in. A bad end is cut only if nothing acknowledged
+ * can be in it: in the last segment, with no batch behind it. Anything else refuses and changes nothing.
+ */
+export async function recover(segments: Segments, views: Views, table: LogTable): Promise<Recovered> {
+  const run = new Recovery(segments, views, table);
+  await run.readAll();
+  return run.finish();
+}
+
+class Recovery {
+  private batches = 0;
+  private unflushedBytes = 0;
+  private nextBatch: number;
+  /** Where the next batch begins. */
+  private segment: number;
+  private offset: number;
+  private readonly fresh: boolean;
+  private lastMs: number;
+  /** Logs with erased payloads and no erase entry so far, with the place of the first such payload. */
+  private readonly zeroed = new Map<LiveLog, { segment: number; offset: number }>();
+
+  constructor(
+    private readonly segments: Segments,
+    private readonly views: Views,
+    private readonly table: LogTable,
+  ) {
+    this.fresh = views.stand === undefined;
+    this.segment = views.stand?.segment ?? 1;
+    this.offset = views.stand?.offset ?? SEGMENT_HEADER_BYTES;
+    this.nextBatch = views.stand?.nextBatch ?? 1;
+    this.lastMs = views.stand?.lastMs ?? 0;
+    table.nextNumber = views.stand?.nextLog ?? 1;
+  }
+
+  async readAll(): Promise<void> {
+    const { stand } = this.views;
+    if (stand !== undefined && this.segments.header(stand.segment) === undefined) throw lostTail(stand);
+    for (let segment = stand?.segment ?? 1; segment <= this.segments.count; segment++) {
+      await this.readSegment(segment, stand);
+    }
+    for (const { segment, offset } of this.zeroed.values()) {
+      throw damaged(segmentName(segment), offset, "a payload was zeroed and no erase entry says so");
+    }
+  }
+
+  async finish(): Promise<Recovered> {
+    const cutBytes = await this.segments.settle(this.offset);
+    await this.flush();
+    await this.views.confirm();
+    return { stand: this.stand(), batches: this.batches, cutBytes };
+  }
+
+  private async readSegment(segment: number, stand: Stand | undefined): Promise<void> {
+    const header = this.segments.header(segment);
+    const begins = stand?.segment === segment ? stand.nextBatch : header?.firstBatch;
+    if (begins !== this.nextBatch) throw damaged(segmentName(segment), 0, `it begins with batch ${begins ?? 0}, not ${this.nextBatch}`);
+    const scan = await this.segments.scan(segment, stand);
+    if (stand?.segment === segment && (await this.segments.size(segment)) < stand.offset) throw lostTail(stand);
+    for (;;) {
+      const found = await scan.next();
+      if (!("kind" in found)) {
+        this.fold(found);
+        if (this.unflushedBytes > FLUSH_BYTES && this.mayFlush()) await this.flush();
+        continue;
+      }
+      this.segment = segment;
+      this.offset = found.offset;
+      if (found.kind === "end") return;
+      const last = segment === this.segments.count;
+      if (!last || found.batchAfter) throw damaged(segmentName(segment), found.offset, found.why);
+      return;
+    }
+  }
+
+  private fold(batch: ScannedBatch): void {
+    this.batches++;
+    this.nextBatch = batch.header.batch + 1;
+    this.offset = batch.end;
+    this.unflushedBytes += batch.end - batch.offset;
+    const { segment } = batch.header;
+    for (const { header, payload, offset } of batch.frames) {
+      const log = this.table.numbered(header.log);
+      const position = { segment, offset, bytes: FRAME_HEADER_BYTES + header.payloadBytes, count: header.count };
+      if (payload === undefined) {
+        log.foldZeroed(position, header.seq);
+        if (log.head?.status !== "deleted" && !this.zeroed.has(log)) this.zeroed.set(log, { segment, offset });
+      } else {
+        log.fold(foldedFrame(header, payload), header.atMs, position);
+        if (header.kind === "erase") this.zeroed.delete(log);
+      }
+      this.table.name(log);
+      this.table.markDirty(log);
+      this.table.nextNumber = Math.max(this.table.nextNumber, header.log + 1);
+      this.lastMs = Math.max(this.lastMs, header.atMs);
+    }
+    this.segment = segment;
+  }
+
+  /** Fresh views start over after a crash; others must not stand between an erased payload and its erase entry. */
+  private mayFlush(): boolean {
+    return this.fresh || this.zeroed.size === 0;
+  }
+
+  private stand(): Stand {
+    return {
+      segment: this.segment,
+      offset: this.offset,
+      nextBatch: this.nextBatch,
+      nextLog: this.table.nextNumber,
+      lastMs: this.lastMs,
+    };
+  }
+
+  private async flush(): Promise<void> {
+    const flush = new Flush(this.views);
+    for (const log of this.table.takeDirty()) {
+      flush.take(log);
+      log.publish();
+    }
+    await this.views.write({ stand: this.stand(), puts: flush.puts, removals: flush.removals });
+    flush.release();
+    this.table.sweep();
+    this.unflushedBytes = 0;
+  }
+}
+
+/**
+ * Folds the frames behind the views' stand again, of these logs only: after a batch failed, what was decided on top of
+ * it has to go, and the disk has the truth.
+ */
+export async function foldAgain(segments: Segments, views: Views, logs: ReadonlySet<LiveLog>): Promise<void> {
+  const byNumber = new Map([...logs].map((log) => [log.number, log]));
+  const { stand } = views;
+  for (let segment = stand?.segment ?? 1; segment <= segments.count; segment++) {
+    const scan = await segments.scan(segment, stand);
+    for (;;) {
+      const batch = await scan.next();
+      if ("kind" in batch) break;
+      for (const { header, payload, offset } of batch.frames) {
+        const position = { segment, offset, bytes: FRAME_HEADER_BYTES + header.payloadBytes, count: header.count };
+        if (payload !== undefined) byNumber.get(header.log)?.fold(foldedFrame(header, payload), header.atMs, position);
+      }
+    }
+  }
+}
+
+function lostTail(stand: Stand): StoreRefused {
+  return new StoreRefused(
+    "lost_tail",
+    `The views stand at byte ${stand.offset} of ${segmentName(stand.segment)}, past the end of the log: the log has ` +
+      "lost entries that were acknowledged. Restore the missing files or a backup; `daybook repair --accept-loss` goes on without them.",
+  );
+}

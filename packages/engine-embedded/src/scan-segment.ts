@@ -1,0 +1,127 @@
+import {
+  BATCH_HEADER_BYTES,
+  BATCH_MAGIC,
+  type BatchHeader,
+  decodeBatchHeader,
+  decodeFrameHeader,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  judgePayload,
+} from "./frame-format.js";
+import type { LogFile } from "./log-files.js";
+
+export interface ScannedFrame {
+  readonly header: FrameHeader;
+  /** Undefined when the payload was erased. */
+  readonly payload: Buffer | undefined;
+  /** Where the frame begins in the file. */
+  readonly offset: number;
+}
+
+export interface ScannedBatch {
+  readonly header: BatchHeader;
+  readonly offset: number;
+  readonly end: number;
+  readonly frames: readonly ScannedFrame[];
+}
+
+/**
+ * Where a scan stopped. `end`: the file ended after a whole batch. `bad`: these bytes are no whole batch;
+ * `batchAfter` says whether a batch was written behind them, which proves that they had been synced.
+ */
+export type ScanEnd =
+  | { readonly kind: "end"; readonly offset: number }
+  | { readonly kind: "bad"; readonly offset: number; readonly why: string; readonly batchAfter: boolean };
+
+const CHUNK_BYTES = 4 * 1024 * 1024;
+
+/** Reads a segment batch by batch from `offset`, verifying every byte. */
+export class SegmentScan {
+  private buffer = Buffer.alloc(0);
+  private bufferAt: number;
+
+  constructor(
+    private readonly file: LogFile,
+    private readonly segment: number,
+    private offset: number,
+    private nextBatch: number,
+  ) {
+    this.bufferAt = offset;
+  }
+
+  /** The next whole batch, or where and why there is none. */
+  async next(): Promise<ScannedBatch | ScanEnd> {
+    const { offset } = this;
+    if (!(await this.load(BATCH_HEADER_BYTES))) {
+      return this.left() === 0 ? { kind: "end", offset } : this.bad("an incomplete batch header");
+    }
+    const header = decodeBatchHeader(this.buffer, offset - this.bufferAt);
+    if (header === undefined) return this.bad("no batch header where one should begin");
+    if (header.segment !== this.segment || header.batch !== this.nextBatch) {
+      return this.bad(`batch ${header.batch} of segment ${header.segment} where ${this.nextBatch} should be`);
+    }
+    if (!(await this.load(BATCH_HEADER_BYTES + header.bodyBytes))) return this.bad("an incomplete batch");
+    const frames = this.framesOf(header);
+    if (typeof frames === "string") return this.bad(frames);
+    this.offset += BATCH_HEADER_BYTES + header.bodyBytes;
+    this.nextBatch++;
+    return { header, offset, end: this.offset, frames };
+  }
+
+  private framesOf(batch: BatchHeader): ScannedFrame[] | string {
+    const frames: ScannedFrame[] = [];
+    let at = this.offset - this.bufferAt + BATCH_HEADER_BYTES;
+    const end = at + batch.bodyBytes;
+    for (let index = 0; index < batch.frames; index++) {
+      const header = decodeFrameHeader(this.buffer.subarray(0, end), at);
+      const place = `frame ${index} of batch ${batch.batch}`;
+      if (header === undefined) return `${place}: its header is damaged`;
+      const payloadAt = at + FRAME_HEADER_BYTES;
+      if (payloadAt + header.payloadBytes > end) return `${place}: longer than its batch`;
+      const payload = this.buffer.subarray(payloadAt, payloadAt + header.payloadBytes);
+      const verdict = judgePayload(header, payload);
+      if (verdict === "bad") return `${place}: its payload is damaged`;
+      frames.push({
+        header,
+        payload: verdict === "whole" ? payload : undefined,
+        offset: this.bufferAt + at,
+      });
+      at = payloadAt + header.payloadBytes;
+    }
+    return at === end ? frames : `batch ${batch.batch}: bytes behind its last frame`;
+  }
+
+  private async bad(why: string): Promise<ScanEnd> {
+    return { kind: "bad", offset: this.offset, why, batchAfter: await this.findBatchAfter() };
+  }
+
+  /** Is there a whole batch header with a later number anywhere behind? */
+  private async findBatchAfter(): Promise<boolean> {
+    const size = await this.file.size();
+    const window = Buffer.alloc(CHUNK_BYTES + BATCH_HEADER_BYTES);
+    for (let at = this.offset + 1; at < size; at += CHUNK_BYTES) {
+      const count = await this.file.read(window, at);
+      const bytes = window.subarray(0, count);
+      for (let hit = bytes.indexOf(BATCH_MAGIC); hit >= 0; hit = bytes.indexOf(BATCH_MAGIC, hit + 1)) {
+        const header = decodeBatchHeader(bytes, hit);
+        if (header?.segment === this.segment && header.batch >= this.nextBatch) return true;
+      }
+    }
+    return false;
+  }
+
+  private left(): number {
+    return this.bufferAt + this.buffer.length - this.offset;
+  }
+
+  /** Makes `count` bytes from the current offset stand in the buffer; false when the file has fewer. */
+  private async load(count: number): Promise<boolean> {
+    if (this.left() >= count) return true;
+    // A fresh buffer each time: frames that were handed out keep pointing into the old one.
+    const bytes = Buffer.allocUnsafeSlow(Math.max(count, CHUNK_BYTES));
+    const read = await this.file.read(bytes, this.offset);
+    this.buffer = bytes.subarray(0, read);
+    this.bufferAt = this.offset;
+    return read >= count;
+  }
+}

@@ -1,0 +1,289 @@
+import { randomBytes } from "node:crypto";
+import type { FramePosition, Stand } from "@daybook/views";
+import {
+  decodeFrameHeader,
+  decodeSegmentHeader,
+  encodeSegmentHeader,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  judgePayload,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+  segmentName,
+  segmentOfName,
+} from "./frame-format.js";
+import { type LogFile, type LogFiles, writeAll } from "./log-files.js";
+import { damaged, StoreRefused } from "./refusals.js";
+import { SegmentScan } from "./scan-segment.js";
+
+/** Sealed segments kept open for reading. */
+const OPEN_FILES_MAX = 64;
+/** Frames this close are read together … */
+const GAP_BYTES_MAX = 32 * 1024;
+/** … up to this much at once. */
+const READ_BYTES_MAX = 1024 * 1024;
+
+export interface ReadFrame {
+  readonly header: FrameHeader;
+  /** Undefined: erased. */
+  readonly payload: Buffer | undefined;
+}
+
+/** The log's files: one after the other, only the last one growing. */
+export class Segments {
+  private readonly handles = new Map<number, Promise<LogFile>>();
+
+  private constructor(
+    private readonly files: LogFiles,
+    readonly storeId: string,
+    private readonly headers: SegmentHeader[],
+    private tail: LogFile,
+    /** Where the next batch goes. Set by recovery once it knows where the log ends. */
+    private end: number,
+  ) {}
+
+  /**
+   * Opens the folder's segments, or begins a new log.
+   * @throws StoreRefused when a segment is missing, unreadable, of another store or of another format.
+   */
+  static async open(files: LogFiles): Promise<Segments> {
+    const numbers = (await files.list()).flatMap((name) => segmentOfName(name) ?? []).sort((one, other) => one - other);
+    const headers: SegmentHeader[] = [];
+    for (const [index, number] of numbers.entries()) {
+      if (number !== index + 1) throw damaged(segmentName(index + 1), 0, "the file is missing");
+      const header = await readSegmentHeader(files, number);
+      if (header === undefined && index === numbers.length - 1 && index > 0) {
+        // The crash came between creating this file and syncing its header: nothing in it was ever acknowledged.
+        await files.remove(segmentName(number));
+        await files.syncFolder();
+        break;
+      }
+      if (header === undefined) throw damaged(segmentName(number), 0, "its header is damaged");
+      headers.push(header);
+      await checkSealed(files, headers);
+    }
+    if (headers.length === 0) return Segments.begin(files, numbers.length > 0);
+    const last = headers.at(-1) as SegmentHeader;
+    const tail = await files.open(segmentName(last.segment), "write");
+    return new Segments(files, last.storeId, headers, tail, SEGMENT_HEADER_BYTES);
+  }
+
+  private static async begin(files: LogFiles, tornFirst: boolean): Promise<Segments> {
+    if (tornFirst) await files.remove(segmentName(1));
+    const storeId = randomBytes(16).toString("hex");
+    const header: SegmentHeader = { segment: 1, firstBatch: 1, previousLength: 0, storeId };
+    const tail = await createSegment(files, header);
+    return new Segments(files, storeId, [header], tail, SEGMENT_HEADER_BYTES);
+  }
+
+  get last(): SegmentHeader {
+    return this.headers.at(-1) as SegmentHeader;
+  }
+
+  get endOffset(): number {
+    return this.end;
+  }
+
+  get count(): number {
+    return this.headers.length;
+  }
+
+  header(segment: number): SegmentHeader | undefined {
+    return this.headers[segment - 1];
+  }
+
+  /** A scan of one segment, from the stand or from its beginning. */
+  async scan(segment: number, from?: Stand): Promise<SegmentScan> {
+    const header = this.headers[segment - 1] as SegmentHeader;
+    const file = await this.handle(segment);
+    return from?.segment === segment
+      ? new SegmentScan(file, segment, from.offset, from.nextBatch)
+      : new SegmentScan(file, segment, SEGMENT_HEADER_BYTES, header.firstBatch);
+  }
+
+  /**
+   * Settles where the log ends: cuts a torn tail (says how many bytes), and syncs what is left. The sync matters even when nothing was cut:
+   * a whole batch may have been written and never synced, and readers are about to see it.
+   */
+  async settle(end: number): Promise<number> {
+    const cut = (await this.tail.size()) - end;
+    if (cut > 0) await this.tail.truncate(end);
+    await this.tail.sync();
+    await this.files.syncFolder();
+    this.end = end;
+    return cut;
+  }
+
+  async size(segment: number): Promise<number> {
+    return (await this.handle(segment)).size();
+  }
+
+  /** Writes one batch at the end and syncs it. @throws when it could not be written; the log is as before. */
+  async append(bytes: Buffer): Promise<void> {
+    try {
+      await writeAll(this.tail, bytes, this.end);
+    } catch (error) {
+      // Nothing of it may be found behind later batches.
+      await this.tail.truncate(this.end).catch((cause: unknown) => {
+        throw new StoreRefused("sync_failed", "a batch that failed could not be cut off again", { cause });
+      });
+      throw error;
+    }
+    await synced(this.tail);
+    this.end += bytes.length;
+  }
+
+  /** Seals the last segment and begins the next; in the new one nothing is acknowledged before both are synced. */
+  async rotate(firstBatch: number): Promise<void> {
+    const { storeId, last } = this;
+    const header: SegmentHeader = { segment: last.segment + 1, firstBatch, previousLength: this.end, storeId };
+    const tail = await createSegment(this.files, header);
+    this.handles.set(last.segment, Promise.resolve(this.tail));
+    this.tail = tail;
+    this.headers.push(header);
+    this.end = SEGMENT_HEADER_BYTES;
+  }
+
+  /**
+   * Reads frames, near ones together, every one verified.
+   * @throws PositionMismatch when a position does not hold what it should: the views are wrong, or the log is damaged.
+   */
+  async readFrames(positions: readonly FramePosition[]): Promise<ReadFrame[]> {
+    const frames: ReadFrame[] = [];
+    for (let first = 0; first < positions.length; ) {
+      const start = positions[first] as FramePosition;
+      let next = first + 1;
+      let end = start.offset + start.bytes;
+      for (; next < positions.length; next++) {
+        const position = positions[next] as FramePosition;
+        const near = position.segment === start.segment && position.offset >= end && position.offset - end <= GAP_BYTES_MAX;
+        if (!near || position.offset + position.bytes - start.offset > READ_BYTES_MAX) break;
+        end = position.offset + position.bytes;
+      }
+      const bytes = Buffer.allocUnsafeSlow(end - start.offset);
+      const file = await this.handle(start.segment);
+      const count = await file.read(bytes, start.offset);
+      for (const position of positions.slice(first, next)) {
+        frames.push(frameIn(bytes.subarray(0, count), position, position.offset - start.offset));
+      }
+      first = next;
+    }
+    return frames;
+  }
+
+  /** Overwrites the payloads of these frames with zeros, and syncs. */
+  async zero(positions: readonly FramePosition[]): Promise<void> {
+    const touched = new Set<LogFile>();
+    for (const { segment, offset, bytes } of positions) {
+      const file = await this.handle(segment, "write");
+      touched.add(file);
+      await writeAll(file, Buffer.alloc(bytes - FRAME_HEADER_BYTES), offset + FRAME_HEADER_BYTES);
+    }
+    for (const file of touched) await synced(file);
+  }
+
+  freeBytes(): Promise<number> {
+    return this.files.freeBytes();
+  }
+
+  async close(): Promise<void> {
+    for (const handle of this.handles.values()) await (await handle).close();
+    this.handles.clear();
+    await this.tail.close();
+  }
+
+  private async handle(segment: number, mode: "read" | "write" = "read"): Promise<LogFile> {
+    if (segment === this.last.segment) return this.tail;
+    // Sealed segments are opened for writing only to be erased in; that is rare, so one kind of handle serves both.
+    const known = this.handles.get(segment);
+    if (known !== undefined && mode === "read") return known;
+    const opened = this.files.open(segmentName(segment), "write");
+    this.handles.set(segment, opened);
+    if (this.handles.size > OPEN_FILES_MAX) await this.closeOldest();
+    return opened;
+  }
+
+  private async closeOldest(): Promise<void> {
+    for (const [segment, handle] of this.handles) {
+      this.handles.delete(segment);
+      // A read may be under way on it: leave it a while before the descriptor goes.
+      setTimeout(() => void handle.then((file) => file.close()), 10_000).unref();
+      return;
+    }
+    await Promise.resolve();
+  }
+}
+
+/** A position does not hold the frame that it should. */
+export class PositionMismatch extends Error {
+  override readonly name = "PositionMismatch";
+}
+
+function frameIn(bytes: Buffer, position: FramePosition, at: number): ReadFrame {
+  const header = decodeFrameHeader(bytes, at);
+  const place = `${segmentName(position.segment)} at ${position.offset}`;
+  if (header?.payloadBytes !== position.bytes - FRAME_HEADER_BYTES) throw new PositionMismatch(`no such frame in ${place}`);
+  const payload = bytes.subarray(at + FRAME_HEADER_BYTES, at + position.bytes);
+  const verdict = judgePayload(header, payload);
+  if (verdict === "bad") throw new PositionMismatch(`a damaged payload in ${place}`);
+  return { header, payload: verdict === "whole" ? payload : undefined };
+}
+
+async function createSegment(files: LogFiles, header: SegmentHeader): Promise<LogFile> {
+  const name = segmentName(header.segment);
+  const file = await files.open(name, "create");
+  try {
+    await writeAll(file, encodeSegmentHeader(header), 0);
+  } catch (error) {
+    // Left there, it would be in the way of the next try.
+    await file.close();
+    await files.remove(name);
+    throw error;
+  }
+  await synced(file);
+  await files.syncFolder().catch(syncFailed);
+  return file;
+}
+
+/** After a failed sync the kernel may have dropped the very pages: asking again would lie. */
+function syncFailed(cause: unknown): never {
+  throw new StoreRefused("sync_failed", "a sync of the log failed", { cause });
+}
+
+const synced = (file: LogFile): Promise<void> => file.sync().catch(syncFailed);
+
+async function readSegmentHeader(files: LogFiles, segment: number): Promise<SegmentHeader | undefined> {
+  const file = await files.open(segmentName(segment), "read").catch((cause: unknown) => {
+    throw new StoreRefused("unreadable", `${segmentName(segment)} cannot be opened`, { cause });
+  });
+  try {
+    const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
+    const count = await file.read(bytes, 0);
+    const header = decodeSegmentHeader(bytes.subarray(0, count));
+    if (header === "unknown_version") {
+      throw new StoreRefused(
+        "unknown_format",
+        `${segmentName(segment)} was written by another version of Daybook. Start that version, ` +
+          "or export its sessions with it and import them here.",
+      );
+    }
+    if (header === "bad") return undefined;
+    return header.segment === segment ? header : undefined;
+  } finally {
+    await file.close();
+  }
+}
+
+/** The newest header vouches for the segment before it. */
+async function checkSealed(files: LogFiles, headers: readonly SegmentHeader[]): Promise<void> {
+  const header = headers.at(-1);
+  const before = headers.at(-2);
+  if (header === undefined || before === undefined) return;
+  if (header.storeId !== before.storeId) throw damaged(segmentName(header.segment), 0, "it belongs to another store");
+  const file = await files.open(segmentName(before.segment), "read");
+  const size = await file.size();
+  await file.close();
+  if (size < header.previousLength) {
+    throw damaged(segmentName(before.segment), size, `${header.previousLength - size} bytes are missing at its end`);
+  }
+}

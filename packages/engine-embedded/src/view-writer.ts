@@ -1,0 +1,195 @@
+import { DaybookError } from "@daybook/protocol";
+import { Flush, type Stand, type Views } from "@daybook/views";
+import type { EventBlock } from "./event-block.js";
+import type { LiveLog } from "./live-log.js";
+import type { LogTable } from "./log-table.js";
+import { foldAgain } from "./recover.js";
+import type { Segments } from "./segments.js";
+import type { EngineEvents, EngineSettings } from "./settings.js";
+
+/** How long a read through the views waits for them. */
+const CATCH_UP_MS = 5_000;
+/** What a block costs in memory beside its bytes. */
+const BLOCK_OVERHEAD_BYTES = 512;
+
+interface Collected {
+  readonly flush: Flush;
+  readonly stand: Stand;
+  /** Bytes of log written up to this stand, since the start. */
+  readonly bytes: number;
+}
+
+/**
+ * Keeps the views behind the log, never ahead of it. Changes are collected when a batch is sealed — at that moment
+ * memory stands exactly behind that batch — and written once the batch is durable, all in one transaction.
+ */
+export class ViewWriter {
+  /** Set by the log writer: nothing is being filled or written. */
+  isQuiet: () => boolean = () => true;
+  private collected: Collected | undefined;
+  private writing: Promise<void> | undefined;
+  private due = false;
+  private timer: NodeJS.Timeout | undefined;
+  private latest: Stand;
+  private durableBatch: number;
+  private sealedBytes = 0;
+  private flushedBytes = 0;
+  private waiting: { readonly batch: number; readonly resolve: () => void }[] = [];
+  private lagWaiters: (() => void)[] = [];
+  private readonly recent: { log: LiveLog; block: EventBlock; batch: number }[] = [];
+  private recentFirst = 0;
+  private recentBytes = 0;
+
+  constructor(
+    private readonly views: Views,
+    private readonly table: LogTable,
+    private readonly settings: EngineSettings,
+    private readonly events: EngineEvents,
+    stand: Stand,
+  ) {
+    this.latest = stand;
+    this.durableBatch = stand.nextBatch - 1;
+  }
+
+  /** Bytes of log that the views do not stand past. */
+  get lagBytes(): number {
+    return this.sealedBytes - this.flushedBytes;
+  }
+
+  /** Resolves when the views are near enough for the log to go on. */
+  async lagBounded(): Promise<void> {
+    while (this.lagBytes > this.settings.viewLagBytesMax) {
+      this.request();
+      await new Promise<void>((resolve) => this.lagWaiters.push(resolve));
+    }
+  }
+
+  batchSealed(stand: Stand, bytes: number): void {
+    this.latest = stand;
+    this.sealedBytes += bytes;
+    this.timer ??= setTimeout(() => this.request(), this.settings.flushDelayMs);
+    if (this.due) this.collect();
+  }
+
+  batchDurable(batch: number): void {
+    this.durableBatch = batch;
+    if (this.due && this.isQuiet()) this.collect();
+    this.writeCollected();
+  }
+
+  /** Resolves when the views have everything that is acknowledged now. @throws DaybookError storage_unavailable */
+  async caughtUp(): Promise<void> {
+    const batch = this.durableBatch;
+    if (this.standsPast(batch)) return;
+    this.request();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        const message = "The lists are behind the log right now. Try again in a moment.";
+        reject(new DaybookError("storage_unavailable", message));
+      }, CATCH_UP_MS);
+    });
+    const reached = new Promise<void>((resolve) => this.waiting.push({ batch, resolve }));
+    try {
+      await Promise.race([reached, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Keeps a durable block in memory: as long as the views lack it, and then as long as there is room. */
+  keepRecent(log: LiveLog, block: EventBlock, batch: number): void {
+    log.addBlock(block);
+    this.recent.push({ log, block, batch });
+    this.recentBytes += block.byteLength + BLOCK_OVERHEAD_BYTES;
+  }
+
+  /** Folds these logs again from what is on disk, after a batch that changed them was lost. */
+  async restore(segments: Segments, touched: Set<LiveLog>): Promise<void> {
+    await this.writing;
+    for (const log of this.collected?.flush.logs ?? []) touched.add(log as LiveLog);
+    this.collected = undefined;
+    for (const log of touched) {
+      log.reset();
+      log.lastBatch = undefined;
+      this.table.restore(log);
+    }
+    await foldAgain(segments, this.views, touched);
+    for (const log of touched) {
+      if (log.head === undefined) this.table.forget(log);
+      else this.table.markDirty(log);
+    }
+  }
+
+  /** Writes what there is, then stops. */
+  async close(): Promise<void> {
+    while (this.table.dirtyCount > 0 || this.writing !== undefined) {
+      this.request();
+      await this.writing;
+    }
+    clearTimeout(this.timer);
+  }
+
+  private standsPast(batch: number): boolean {
+    return (this.views.stand?.nextBatch ?? 1) > batch;
+  }
+
+  private request(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.due = true;
+    if (!this.isQuiet()) return;
+    this.collect();
+    this.writeCollected();
+  }
+
+  private collect(): void {
+    if (this.collected !== undefined || this.writing !== undefined) return;
+    this.due = false;
+    const flush = new Flush(this.views);
+    for (const log of this.table.takeDirty()) flush.take(log);
+    this.collected = { flush, stand: this.latest, bytes: this.sealedBytes };
+  }
+
+  private writeCollected(): void {
+    const { collected } = this;
+    if (collected === undefined || collected.stand.nextBatch - 1 > this.durableBatch) return;
+    this.collected = undefined;
+    this.writing = this.write(collected)
+      .catch((error: unknown) => this.events.fatal(error as Error))
+      .finally(() => {
+        this.writing = undefined;
+        if (this.due && this.isQuiet()) this.request();
+      });
+  }
+
+  private async write({ flush, stand, bytes }: Collected): Promise<void> {
+    const startedAt = performance.now();
+    await this.views.write({ stand, puts: flush.puts, removals: flush.removals });
+    flush.release();
+    for (const log of flush.logs as LiveLog[]) log.releaseDurableHeader();
+    this.flushedBytes = bytes;
+    this.events.viewsWritten({ records: flush.puts.length, ms: performance.now() - startedAt });
+    this.dropRecent(stand.nextBatch - 1);
+    this.table.sweep();
+    const reached = this.waiting.filter(({ batch }) => this.standsPast(batch));
+    this.waiting = this.waiting.filter(({ batch }) => !this.standsPast(batch));
+    for (const { resolve } of reached) resolve();
+    for (const resolve of this.lagWaiters.splice(0)) resolve();
+    if (this.waiting.length > 0) this.due = true;
+  }
+
+  private dropRecent(flushedBatch: number): void {
+    for (; this.recentBytes > this.settings.recentBytesMax; this.recentFirst++) {
+      const oldest = this.recent[this.recentFirst];
+      if (oldest === undefined || oldest.batch > flushedBatch) break;
+      oldest.log.dropBlock(oldest.block);
+      this.recentBytes -= oldest.block.byteLength + BLOCK_OVERHEAD_BYTES;
+    }
+    // The dropped front is cut off once it is the larger part: each entry moves once on average.
+    if (this.recentFirst > this.recent.length / 2) {
+      this.recent.splice(0, this.recentFirst);
+      this.recentFirst = 0;
+    }
+  }
+}

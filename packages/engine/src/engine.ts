@@ -1,0 +1,111 @@
+import type { Decision, Facts, Head, LogId, Needs, SessionHeader } from "@daybook/core";
+
+/** The moment a decision is made, as the engine sees it: never earlier than the moment of the decision before. */
+export interface Now {
+  readonly ms: number;
+  /** The same, as RFC 3339 in UTC. */
+  readonly iso: string;
+}
+
+/**
+ * One stored event. `bytes` are its JSON exactly as stored: `{"seq":…}`. The same object is handed to every reader, so
+ * that a dialect that frames it for a socket can leave the frame here and make it once.
+ */
+export class StoredEvent {
+  socketFrame: Buffer | undefined = undefined;
+
+  constructor(
+    readonly seq: number,
+    readonly bytes: Buffer,
+  ) {}
+}
+
+export interface Page {
+  /** Contiguous, ascending, starting right after the cursor. Empty: the reader has all there is. */
+  readonly events: readonly StoredEvent[];
+  /** The last readable seq when this page was read. */
+  readonly lastSeq: number;
+}
+
+export interface ReadLimits {
+  readonly eventsMax: number;
+  /** A page ends once it holds this many bytes; it always holds at least one event when there is one. */
+  readonly bytesMax: number;
+}
+
+/** A session as the catalog shows it. */
+export interface Session {
+  readonly id: LogId;
+  readonly head: Head;
+  readonly header: SessionHeader;
+}
+
+export interface ListQuery {
+  readonly tenant: string;
+  readonly archived: "no" | "yes" | "all";
+  /** Top-level metadata members and their values as text; all must match. */
+  readonly metadata: readonly (readonly [name: string, value: string])[];
+  readonly sort: "id" | "created" | "updated";
+  readonly order: "asc" | "desc";
+  /** Where the page before ended, as it said. */
+  readonly after?: ListPosition;
+  readonly limit: number;
+}
+
+/** A place in a sorted list: the sort value and, to break ties, the id. */
+export interface ListPosition {
+  readonly value: number;
+  readonly id: string;
+}
+
+export interface ListPage {
+  readonly sessions: readonly Session[];
+  /** Absent when the list ends here. */
+  readonly next?: ListPosition;
+}
+
+/**
+ * Stores logs. An engine knows no rules: `decide` is asked, and what it says is done in one atomic step.
+ *
+ * What every engine promises is written as tests in `contract/`.
+ */
+export interface Engine {
+  /** What this engine can do; callers ask here and never which engine it is. */
+  readonly features: { readonly durable: boolean };
+
+  /**
+   * Loads the named facts, runs `decide` on the head and these, stores what it commits, and resolves with its answer
+   * once everything the answer rests on is durable. `decide` may run more than once and must be pure.
+   *
+   * @throws DaybookError what `decide` rejected with; `event_store_backpressure` when the queue is full (nothing was
+   *   stored); `storage_unavailable` when the store refused or failed.
+   */
+  transact<Answer>(
+    id: LogId,
+    needs: Needs,
+    decide: (head: Head | undefined, facts: Facts, now: Now) => Decision<Answer>,
+  ): Promise<Answer>;
+
+  /**
+   * Reads durable events with seq > `afterSeq`. Answers at once, without a promise, when they are in memory: a
+   * thousand followers of one session must not cost a thousand promises an event.
+   *
+   * @throws DaybookError `session_not_found` when there is no such log or it was erased.
+   */
+  read(id: LogId, afterSeq: number, limits: ReadLimits): Page | Promise<Page>;
+
+  /** The durable head. Undefined when the log never was; a deleted one says so in its status. */
+  head(id: LogId): Head | undefined;
+
+  /** Calls back after the log's durable head moved (deletion too). A hint: it may come late, twice or for nothing. */
+  watch(id: LogId, moved: () => void): () => void;
+
+  /** One session with its header. Undefined when there is none or it was deleted. */
+  session(id: LogId): Promise<Session | undefined>;
+
+  /** A page of a tenant's sessions, at least as new as what was acknowledged before the call. */
+  list(query: ListQuery): Promise<ListPage>;
+
+  /** Finishes what is in flight, then closes. Later calls are refused with `shutting_down`. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,146 @@
+import type { Head, KeyVersion, LogId, ProducerWindow } from "@daybook/core";
+import type { FramePosition, IndexRun, PackedPositions } from "./frame-position.js";
+
+/**
+ * Everything that stands in the views, one line each. Keys are tuples, ordered member by member; values are small
+ * arrays. A log is named by its number, so keys stay short however long the ids are.
+ *
+ *     ["meta", name]                            → the stand, the format (meta)
+ *     ["s", tenant, id]                         → log number; stays after deletion
+ *     ["h", log]                                → head, header position, the unfinished index run
+ *     ["f", log, next seq, ordinal]             → a finished index run
+ *     ["p", log, producer id]                   → producer window
+ *     ["k", log, key]                           → a state key's newest version
+ *     ["v", log, key, version]                  → the seq of that version, tombstone or not
+ *     ["l", tenant, archived, sort, value, id]  → log number: the lists
+ *     ["m", tenant, name, value, archived, id]  → log number: sessions by metadata
+ *     ["i", log]                                → what "m" holds of this log
+ *     ["z", log]                                → an erasure that is not finished
+ */
+export type Key = (string | number)[];
+
+export const FORMAT = 1;
+
+/** How far the log has been taken into the views: the next batch begins here. */
+export interface Stand {
+  readonly segment: number;
+  readonly offset: number;
+  readonly nextBatch: number;
+  readonly nextLog: number;
+  readonly lastMs: number;
+}
+
+export const metaKey = (name: "stand" | "format" | "compact"): Key => ["meta", name];
+export const sessionKey = (id: LogId): Key => ["s", id.tenant, id.id];
+export const headKey = (log: number): Key => ["h", log];
+export const runKey = (log: number, run: IndexRun): Key => ["f", log, run.nextSeq, run.ordinal];
+export const producerKey = (log: number, producerId: string): Key => ["p", log, producerId];
+export const stateKey = (log: number, key: string): Key => ["k", log, key];
+export const versionKey = (log: number, key: string, version: number): Key => ["v", log, key, version];
+export const indexedKey = (log: number): Key => ["i", log];
+export const erasingKey = (log: number): Key => ["z", log];
+
+export const SORTS = { id: 0, created: 1, updated: 2 } as const;
+
+export function listKey(
+  tenant: string,
+  place: { archived: boolean; sort: keyof typeof SORTS; value: number; id: string },
+): Key {
+  return ["l", tenant, place.archived ? 1 : 0, SORTS[place.sort], place.value, place.id];
+}
+
+export function metadataKey(
+  tenant: string,
+  [name, value]: readonly [string, string],
+  place: { archived: boolean; id: string },
+): Key {
+  return ["m", tenant, name, value, place.archived ? 1 : 0, place.id];
+}
+
+/** What the views keep of a log beside its runs, windows and keys. */
+export interface HeadRecord {
+  readonly id: LogId;
+  readonly head: Head;
+  readonly pairs: number;
+  readonly headerAt: FramePosition | undefined;
+  readonly openRun: IndexRun;
+  readonly lastEventMs: number;
+}
+
+type HeadValue = [
+  tenant: string,
+  id: string,
+  head: [position: number, lastSeq: number, version: number, status: number, archived: number, created: number, updated: number],
+  pairs: number,
+  headerAt: number[],
+  openRun: [nextSeq: number, ordinal: number, positions: PackedPositions],
+  lastEventMs: number,
+];
+
+const STATUSES = ["open", "closed", "deleted"] as const;
+
+export function encodeHeadRecord({ id, head, pairs, headerAt, openRun, lastEventMs }: HeadRecord): HeadValue {
+  return [
+    id.tenant,
+    id.id,
+    [
+      head.position,
+      head.lastSeq,
+      head.version,
+      STATUSES.indexOf(head.status),
+      head.archived ? 1 : 0,
+      head.createdAtMs,
+      head.updatedAtMs,
+    ],
+    pairs,
+    headerAt === undefined ? [] : [headerAt.segment, headerAt.offset, headerAt.bytes],
+    [openRun.nextSeq, openRun.ordinal, openRun.positions],
+    lastEventMs,
+  ];
+}
+
+export function decodeHeadRecord(value: HeadValue, makeId: (tenant: string, id: string) => LogId): HeadRecord {
+  const [tenant, id, [position, lastSeq, version, status, archived, createdAtMs, updatedAtMs], pairs, at, run, lastEventMs] =
+    value;
+  const [segment, offset, bytes] = at;
+  return {
+    id: makeId(tenant, id),
+    head: {
+      position,
+      lastSeq,
+      version,
+      status: STATUSES[status] ?? "open",
+      archived: archived === 1,
+      createdAtMs,
+      updatedAtMs,
+    },
+    pairs,
+    headerAt:
+      segment === undefined || offset === undefined || bytes === undefined
+        ? undefined
+        : { segment, offset, bytes, count: 0 },
+    openRun: { nextSeq: run[0], ordinal: run[1], positions: run[2] },
+    lastEventMs,
+  };
+}
+
+type WindowValue = [last: number, lastSeq: number, count: number, runs: readonly number[]];
+
+export const encodeWindow = (window: ProducerWindow): WindowValue => [
+  window.last,
+  window.lastSeq,
+  window.count,
+  window.runs,
+];
+
+export function decodeWindow([last, lastSeq, count, runs]: WindowValue): ProducerWindow {
+  return { last, lastSeq, count, runs };
+}
+
+type KeyValue = [version: number, seq: number, deleted: number];
+
+export const encodeKeyVersion = ({ version, seq, deleted }: KeyVersion): KeyValue => [version, seq, deleted ? 1 : 0];
+
+export function decodeKeyVersion([version, seq, deleted]: KeyValue): KeyVersion {
+  return { version, seq, deleted: deleted === 1 };
+}

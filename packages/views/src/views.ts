@@ -1,0 +1,154 @@
+import { type KeyVersion, LogId, type ProducerWindow } from "@daybook/core";
+import type { RootDatabase } from "lmdb";
+import type { IndexRun, PackedPositions } from "./frame-position.js";
+import type { LogRecords } from "./open-log.js";
+import {
+  decodeHeadRecord,
+  decodeKeyVersion,
+  decodeWindow,
+  encodeHeadRecord,
+  erasingKey,
+  FORMAT,
+  headKey,
+  type HeadRecord,
+  type Key,
+  metaKey,
+  producerKey,
+  sessionKey,
+  type Stand,
+  stateKey,
+} from "./records.js";
+import { closeEnvironment, forgetSize, openEnvironment, recordSize } from "./environment.js";
+
+export type Put = readonly [key: Key, value: unknown];
+
+/** What one LMDB transaction writes: everything up to `stand`, folded. */
+export interface WriteSet {
+  readonly stand: Stand;
+  readonly puts: readonly Put[];
+  readonly removals: readonly Key[];
+}
+
+/** The views of a log in one LMDB environment. Only ever of what is synced; thrown away and rebuilt when in doubt. */
+export class Views implements LogRecords {
+  /** How far these views stand; undefined for empty ones. */
+  stand: Stand | undefined;
+  private trusted = true;
+
+  private constructor(
+    private readonly folder: string,
+    private readonly database: RootDatabase<unknown, Key>,
+    private readonly format: string,
+  ) {
+    this.stand = database.get(metaKey("stand")) as Stand | undefined;
+  }
+
+  /** Opens the folder's views; damaged, foreign or missing ones are replaced by empty ones. */
+  static async open(folder: string, storeId: string, log: (message: string) => void = () => undefined): Promise<Views> {
+    const format = `${FORMAT}:${storeId}`;
+    return new Views(folder, await openEnvironment(folder, format, log), format);
+  }
+
+  numberOf(id: LogId): number | undefined {
+    return this.database.get(sessionKey(id)) as number | undefined;
+  }
+
+  record(log: number): HeadRecord | undefined {
+    const value = this.database.get(headKey(log));
+    return value === undefined ? undefined : decodeHeadRecord(value as never, (tenant, id) => new LogId(tenant, id));
+  }
+
+  window(log: number, producerId: string): ProducerWindow | undefined {
+    const value = this.database.get(producerKey(log, producerId));
+    return value === undefined ? undefined : decodeWindow(value as never);
+  }
+
+  *windows(log: number): Iterable<readonly [string, ProducerWindow]> {
+    for (const { key, value } of this.within(["p", log])) yield [key[2] as string, decodeWindow(value as never)];
+  }
+
+  key(log: number, key: string): KeyVersion | undefined {
+    const value = this.database.get(stateKey(log, key));
+    return value === undefined ? undefined : decodeKeyVersion(value as never);
+  }
+
+  /** Finished index runs in order, from the one that holds `seq` on. */
+  *runs(log: number, seq: number): Iterable<IndexRun> {
+    const [floor] = this.database.getKeys({ start: ["f", log, seq, Infinity], end: ["f", log], reverse: true, limit: 1 });
+    const start: Key = floor ?? ["f", log];
+    for (const { key, value } of this.database.getRange({ start, end: ["f", log, Infinity] })) {
+      yield { nextSeq: key[2] as number, ordinal: key[3] as number, positions: value as PackedPositions };
+    }
+  }
+
+  /** Logs whose erasure was begun and not finished. */
+  erasing(): number[] {
+    return [...this.within(["z"])].map(({ key }) => key[1] as number);
+  }
+
+  /** All records under a key prefix, in order. */
+  within(prefix: Key, options: { after?: Key; reverse?: boolean } = {}): Iterable<{ key: Key; value: unknown }> {
+    const first: Key = prefix;
+    // The key type names what keys hold; a bound may also be the byte that sorts last.
+    const last = [...prefix, HIGHEST] as Key;
+    if (options.reverse === true) {
+      return this.database.getRange({ start: options.after ?? last, end: first, reverse: true, exclusiveStart: true });
+    }
+    return this.database.getRange({ start: options.after ?? first, end: last, exclusiveStart: options.after !== undefined });
+  }
+
+  get(key: Key): unknown {
+    return this.database.get(key);
+  }
+
+  /** Writes one set in one transaction. Resolves when readers of this process see it. */
+  async write(set: WriteSet): Promise<void> {
+    // All in one turn of the event loop: that is what makes it one transaction.
+    for (const key of set.removals) void this.database.remove(key);
+    for (const [key, value] of set.puts) void this.database.put(key, value);
+    await this.database.put(metaKey("stand"), set.stand);
+    this.database.resetReadTxn();
+    this.stand = set.stand;
+    if (this.trusted) recordSize(this.folder, "open");
+  }
+
+  /** These views said something that the log does not: the next start rebuilds them. */
+  distrust(): void {
+    this.trusted = false;
+    forgetSize(this.folder);
+  }
+
+  /** Says that these views are whole. Until then a crash while they are built makes them start again from nothing. */
+  async confirm(): Promise<void> {
+    await this.database.put(metaKey("format"), this.format);
+  }
+
+  /** Drops all that is left of an erased log but its name, and asks for a compacting copy at the next start. */
+  async forget(log: number): Promise<void> {
+    const record = this.record(log);
+    const keys = ["f", "p", "k", "v"].flatMap((kind) => [...this.within([kind, log])].map(({ key }) => key));
+    for (let at = 0; at < keys.length; at += FORGET_AT_ONCE) {
+      // Bounded transactions: a session of millions of events must not hold up the appends of others.
+      await Promise.all(keys.slice(at, at + FORGET_AT_ONCE).map((key) => this.database.remove(key)));
+    }
+    void this.database.put(metaKey("compact"), true);
+    if (record !== undefined) void this.database.put(headKey(log), forgottenHead(record));
+    await this.database.remove(erasingKey(log));
+    this.database.resetReadTxn();
+  }
+
+  async close(): Promise<void> {
+    await closeEnvironment(this.database);
+    if (this.trusted) recordSize(this.folder, "closed");
+  }
+}
+
+const FORGET_AT_ONCE = 2_000;
+
+/** Sorts after every string and number: nothing that a key encoding produces is higher. */
+const HIGHEST = Buffer.from([0xff]);
+
+function forgottenHead({ id, head }: HeadRecord): unknown {
+  const openRun = { nextSeq: 1, ordinal: 0, positions: [] };
+  return encodeHeadRecord({ id, head, pairs: 0, headerAt: undefined, openRun, lastEventMs: 0 });
+}
