@@ -22,7 +22,8 @@ export function needsOfAppend(command: Append): Needs {
   const pairs: { producerId: string; producerSeq: number }[] = [];
   const keys: string[] = [];
   for (const event of command.events) {
-    if (event.producer !== null) pairs.push({ producerId: event.producer.id, producerSeq: event.producer.seq });
+    if (event.producer !== null)
+      pairs.push({ producerId: event.producer.id, producerSeq: event.producer.seq });
     if (event.state !== undefined) keys.push(...keysOf(event.state));
   }
   return { pairs, keys };
@@ -80,23 +81,33 @@ class AppendRun {
   }
 
   private refuse(event: NewEvent, expectedSeq: number | undefined): Decision<never> | undefined {
-    if (this.head.status === "closed") return reject("session_closed", "The session is closed: it takes no more events.");
+    if (this.head.status === "closed")
+      return reject("session_closed", "The session is closed: it takes no more events.");
     if (event.producer !== null) {
       const last = this.lastOf(event.producer.id);
       if (last !== undefined && event.producer.seq !== last + 1) return notNext(event.producer, last);
     }
     if (expectedSeq !== undefined && expectedSeq !== this.head.lastSeq) {
-      return reject("expected_seq_conflict", `expected_seq is ${expectedSeq}, the session's last seq is ${this.head.lastSeq}.`, {
-        current_seq: this.head.lastSeq,
-      });
+      return reject(
+        "expected_seq_conflict",
+        `expected_seq is ${expectedSeq}, the session's last seq is ${this.head.lastSeq}.`,
+        {
+          current_seq: this.head.lastSeq,
+        },
+      );
     }
-    const broken = event.state === undefined ? undefined : brokenCondition(event.state, (key) => this.keyOf(key));
+    const broken =
+      event.state === undefined ? undefined : brokenCondition(event.state, (key) => this.keyOf(key));
     if (broken === undefined) return undefined;
-    return reject("state_conflict", `state.if does not hold: ${JSON.stringify(broken.key)} is at version ${broken.version}.`, {
-      key: broken.key,
-      current_version: broken.version,
-      current_seq: broken.seq,
-    });
+    return reject(
+      "state_conflict",
+      `state.if does not hold: ${JSON.stringify(broken.key)} is at version ${broken.version}.`,
+      {
+        key: broken.key,
+        current_version: broken.version,
+        current_seq: broken.seq,
+      },
+    );
   }
 
   private commit(event: NewEvent): void {
@@ -119,7 +130,9 @@ class AppendRun {
   /** The event this pair already became: in the log, or earlier in this very list. */
   private known(producerId: string, producerSeq: number): { seq: number; json: string } | undefined {
     if (producerSeq <= (this.lastOfProducer.get(producerId) ?? 0)) {
-      const here = this.entries.find(({ producer }) => producer?.id === producerId && producer.seq === producerSeq);
+      const here = this.entries.find(
+        ({ producer }) => producer?.id === producerId && producer.seq === producerSeq,
+      );
       if (here !== undefined) return here;
     }
     const window = this.facts.producer(producerId);
@@ -145,9 +158,13 @@ function replayConflict(event: NewEvent): Decision<never> {
 }
 
 function notNext(producer: { seq: number }, last: number): Decision<never> {
-  return reject("producer_seq_conflict", `producer_seq is ${producer.seq}, this producer's next one is ${last + 1}.`, {
-    expected_producer_seq: last + 1,
-  });
+  return reject(
+    "producer_seq_conflict",
+    `producer_seq is ${producer.seq}, this producer's next one is ${last + 1}.`,
+    {
+      expected_producer_seq: last + 1,
+    },
+  );
 }
 
 function atIndex(refusal: Extract<Decision<never>, { kind: "reject" }>, index: number): Decision<never> {

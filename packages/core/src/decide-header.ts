@@ -36,12 +36,20 @@ export function decidePatch(head: Head | undefined, facts: Facts, command: Patch
     );
   }
   const before = facts.header();
-  const metadata = command.metadata === undefined ? before.metadata : mergeMembers(before.metadata, command.metadata);
+  const metadata =
+    command.metadata === undefined ? before.metadata : mergeMembers(before.metadata, command.metadata);
   if (byteLength(metadata) > LIMITS.metadataBytesMax) {
-    return reject("invalid_metadata", `metadata would be over ${LIMITS.metadataBytesMax} bytes after merging.`);
+    return reject(
+      "invalid_metadata",
+      `metadata would be over ${LIMITS.metadataBytesMax} bytes after merging.`,
+    );
   }
   const title = command.title === undefined ? before.title : command.title;
-  return { kind: "commit", entries: [{ kind: "patch", header: { ...before, title, metadata } }], answer: undefined };
+  return {
+    kind: "commit",
+    entries: [{ kind: "patch", header: { ...before, title, metadata } }],
+    answer: undefined,
+  };
 }
 
 /** Sets the flag. A second time is fine and writes nothing. */

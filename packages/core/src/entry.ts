@@ -45,14 +45,11 @@ export function applyEntry(head: Head | undefined, entry: Entry, atMs: number): 
     must(head === undefined, "create on a log that exists");
     return createdHead(entry, atMs);
   }
+  if (entry.kind === "event") return headAfterEvent(head, entry.seq);
   must(head !== undefined, `${entry.kind} on a log that does not exist`);
   must(head.status !== "deleted", `${entry.kind} on a deleted log`);
   const next = { ...head, position: head.position + 1, updatedAtMs: Math.max(head.updatedAtMs, atMs) };
   switch (entry.kind) {
-    case "event":
-      must(entry.seq === head.lastSeq + 1, `event ${entry.seq} after ${head.lastSeq}`);
-      must(head.status === "open", "event on a closed log");
-      return { ...next, lastSeq: entry.seq };
     case "patch":
       return { ...next, version: head.version + 1 };
     case "archive":
@@ -62,6 +59,21 @@ export function applyEntry(head: Head | undefined, entry: Entry, atMs: number): 
     case "erase":
       return { ...next, status: "deleted" };
   }
+}
+
+/** The same for an event, which changes nothing but where the log ends. */
+export function headAfterEvent(head: Head | undefined, seq: number): Head {
+  must(head?.status === "open", "event on a log that is not open");
+  must(seq === head.lastSeq + 1, `event ${seq} after ${head.lastSeq}`);
+  return {
+    position: head.position + 1,
+    lastSeq: seq,
+    version: head.version,
+    status: "open",
+    archived: head.archived,
+    createdAtMs: head.createdAtMs,
+    updatedAtMs: head.updatedAtMs,
+  };
 }
 
 function createdHead(entry: Extract<HeaderEntry, { kind: "create" }>, atMs: number): Head {

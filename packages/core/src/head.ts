@@ -29,5 +29,6 @@ export interface Head {
   readonly status: "open" | "closed" | "deleted";
   readonly archived: boolean;
   readonly createdAtMs: number;
+  /** When the record last changed; events leave it alone. */
   readonly updatedAtMs: number;
 }

@@ -33,7 +33,11 @@ export function seqOfPair(window: ProducerWindow, producerSeq: number): number |
 }
 
 /** The window after one more pair. Drops its oldest pair beyond the limit. */
-export function rememberPair(window: ProducerWindow | undefined, producerSeq: number, seq: number): ProducerWindow {
+export function rememberPair(
+  window: ProducerWindow | undefined,
+  producerSeq: number,
+  seq: number,
+): ProducerWindow {
   const runs = window === undefined ? [] : [...window.runs];
   appendToRuns(runs, seq);
   const count = (window?.count ?? 0) + 1;

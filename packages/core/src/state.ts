@@ -61,7 +61,11 @@ export function brokenCondition(
 }
 
 /** A key's version after one more operation at `seq`. */
-export function nextVersion(known: KeyVersion | undefined, operation: StateOperation, seq: number): KeyVersion {
+export function nextVersion(
+  known: KeyVersion | undefined,
+  operation: StateOperation,
+  seq: number,
+): KeyVersion {
   return { version: (known?.version ?? 0) + 1, seq, deleted: operation.kind === "delete" };
 }
 
@@ -75,13 +79,16 @@ function entriesOf<Value>(map: Map<string, Value> | undefined, place: string): I
 function listOf(keys: unknown): string[] {
   if (keys === undefined) return [];
   if (!Array.isArray(keys)) invalid("state.delete must be an array of keys");
-  return keys.map((key: unknown) => (typeof key === "string" ? key : invalid("state.delete must hold strings")));
+  return keys.map((key: unknown) =>
+    typeof key === "string" ? key : invalid("state.delete must hold strings"),
+  );
 }
 
 function checkedKey(key: string, place: string): string {
   if (key.length === 0) invalid(`${place} has an empty key`);
   if (key.includes("\0") || !key.isWellFormed()) invalid(`${place} has a key with a NUL or broken Unicode`);
-  if (byteLength(key) > LIMITS.stateKeyBytesMax) invalid(`${place} has a key over ${LIMITS.stateKeyBytesMax} bytes`);
+  if (byteLength(key) > LIMITS.stateKeyBytesMax)
+    invalid(`${place} has a key over ${LIMITS.stateKeyBytesMax} bytes`);
   return key;
 }
 

@@ -69,7 +69,7 @@ export class Batch {
 
   /** Adds a commit's entries to a log, folding them in: what is decided next builds on them. */
   add(log: LiveLog, entries: readonly Entry[], atMs: number): void {
-    for (let index = 0; index < entries.length; ) {
+    for (let index = 0; index < entries.length;) {
       const entry = entries[index] as Entry;
       if (entry.kind === "event") {
         index = this.addEvents(log, entries, index, atMs);
@@ -81,7 +81,8 @@ export class Batch {
       index++;
     }
     log.lastBatch = this;
-    if (log.head !== undefined) this.states.set(log, { head: log.head, headerAt: log.headerAt, header: log.header });
+    if (log.head !== undefined)
+      this.states.set(log, { head: log.head, headerAt: log.headerAt, header: log.header });
   }
 
   /** Finishes the batch's bytes. Nothing can be added any more. */
@@ -125,7 +126,11 @@ export class Batch {
       hasState: events.some((event) => event.state.length > 0),
       unnumbered: producer === null,
     } as const;
-    const position = this.addFrame(log, header, events.map((event) => event.json));
+    const position = this.addFrame(
+      log,
+      header,
+      events.map((event) => event.json),
+    );
     log.fold({ kind: "events", seq, events }, atMs, position);
     this.blocks.push({ log, block: new EventBlock(seq, events.length, this, start, this.length) });
     return index;
@@ -133,7 +138,14 @@ export class Batch {
 
   private addFrame(
     log: LiveLog,
-    header: { kind: FrameKind; seq: number; atMs: number; count?: number; hasState?: boolean; unnumbered?: boolean },
+    header: {
+      kind: FrameKind;
+      seq: number;
+      atMs: number;
+      count?: number;
+      hasState?: boolean;
+      unnumbered?: boolean;
+    },
     texts: readonly string[],
   ): FramePosition {
     const start = this.length;

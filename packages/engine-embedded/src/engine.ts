@@ -40,7 +40,14 @@ export class EmbeddedEngine implements Engine {
     const { segments, views, table } = store;
     this.viewWriter = new ViewWriter(views, table, settings, events, stand);
     this.reader = new Reader(segments, views, table, this.viewWriter, events);
-    this.eraser = new Eraser({ segments, views, table, viewWriter: this.viewWriter, reader: this.reader, events });
+    this.eraser = new Eraser({
+      segments,
+      views,
+      table,
+      viewWriter: this.viewWriter,
+      reader: this.reader,
+      events,
+    });
     this.writer = new LogWriter(segments, table, this.viewWriter, this.eraser, { stand, settings, events });
     this.eraser.resume();
   }

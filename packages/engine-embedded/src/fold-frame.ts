@@ -7,7 +7,9 @@ export function foldedFrame(header: FrameHeader, payload: Buffer): FoldedFrame {
   if (header.kind !== "events") {
     return { kind: "header", entry: decodeHeaderEntry(header.kind, payload.toString("utf8")) };
   }
-  const events = splitEvents(payload, header.count).map((bytes) => foldedEvent(header, bytes.toString("utf8")));
+  const events = splitEvents(payload, header.count).map((bytes) =>
+    foldedEvent(header, bytes.toString("utf8")),
+  );
   return { kind: "events", seq: header.seq, events };
 }
 

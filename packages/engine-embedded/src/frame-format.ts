@@ -99,7 +99,8 @@ export function writeBatchHeader(into: Buffer, header: BatchHeader): void {
 export function decodeBatchHeader(bytes: Buffer, at: number): BatchHeader | undefined {
   if (bytes.length - at < BATCH_HEADER_BYTES) return undefined;
   if (BATCH_MAGIC.compare(bytes, at, at + 8) !== 0) return undefined;
-  if (crc32(bytes.subarray(at + 12, at + BATCH_HEADER_BYTES)) !== bytes.readUInt32LE(at + 8)) return undefined;
+  if (crc32(bytes.subarray(at + 12, at + BATCH_HEADER_BYTES)) !== bytes.readUInt32LE(at + 8))
+    return undefined;
   return {
     segment: bytes.readUInt32LE(at + 12),
     batch: bytes.readUIntLE(at + 16, 6),

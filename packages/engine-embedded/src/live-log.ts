@@ -65,7 +65,12 @@ export class LiveLog extends OpenLog {
     const block = this.blocks[first];
     if (block === undefined) return [];
     const isLast = first === this.blocks.length - 1;
-    if (isLast && block.firstSeq === afterSeq + 1 && block.count <= limits.eventsMax && block.byteLength <= limits.bytesMax) {
+    if (
+      isLast &&
+      block.firstSeq === afterSeq + 1 &&
+      block.count <= limits.eventsMax &&
+      block.byteLength <= limits.bytesMax
+    ) {
       // The usual case of a live tail, and one shared array for all followers.
       return block.events;
     }

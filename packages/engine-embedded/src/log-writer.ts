@@ -42,7 +42,12 @@ export class LogWriter {
     },
   ) {
     this.lastMs = options.stand.lastMs;
-    this.filling = new Batch(options.stand.nextBatch, segments.last.segment, segments.endOffset, this.scratch);
+    this.filling = new Batch(
+      options.stand.nextBatch,
+      segments.last.segment,
+      segments.endOffset,
+      this.scratch,
+    );
     views.isQuiet = () => this.filling.isEmpty && this.inFlight === undefined;
     void this.checkSpace();
   }
@@ -50,7 +55,8 @@ export class LogWriter {
   /** Never earlier than before, also when the machine's clock is set back. */
   now(): Now {
     this.lastMs = Math.max(this.lastMs, this.options.settings.clock());
-    if (this.iso.ms !== this.lastMs) this.iso = { ms: this.lastMs, text: new Date(this.lastMs).toISOString() };
+    if (this.iso.ms !== this.lastMs)
+      this.iso = { ms: this.lastMs, text: new Date(this.lastMs).toISOString() };
     return { ms: this.lastMs, iso: this.iso.text };
   }
 
@@ -62,7 +68,10 @@ export class LogWriter {
     if (this.state !== "open") throw unavailable("The store is not writable. Try again in a moment.");
     const queued = this.filling.byteLength + (this.inFlight?.byteLength ?? 0);
     if (queued > this.options.settings.queueBytesMax) {
-      throw new DaybookError("event_store_backpressure", "Too many appends are waiting for the disk. Try again in a moment.");
+      throw new DaybookError(
+        "event_store_backpressure",
+        "Too many appends are waiting for the disk. Try again in a moment.",
+      );
     }
   }
 
@@ -70,7 +79,9 @@ export class LogWriter {
   commit<Answer>(log: LiveLog, entries: readonly Entry[], now: Now, answer: Answer): Promise<Answer> {
     if (this.spaceIsShort) {
       void this.checkSpace();
-      return Promise.reject(unavailable("The disk is nearly full: appends are refused until there is room. Reads go on."));
+      return Promise.reject(
+        unavailable("The disk is nearly full: appends are refused until there is room. Reads go on."),
+      );
     }
     const batch = this.filling;
     batch.add(log, entries, now.ms);

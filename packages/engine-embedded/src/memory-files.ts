@@ -93,7 +93,7 @@ class MemoryFile implements LogFile {
     count: number,
     use: (chunk: Buffer, start: number, end: number, done: number) => void,
   ): void {
-    for (let done = 0; done < count; ) {
+    for (let done = 0; done < count;) {
       const start = (offset + done) % CHUNK;
       const end = Math.min(CHUNK, start + count - done);
       const chunk = this.chunks[Math.floor((offset + done) / CHUNK)];

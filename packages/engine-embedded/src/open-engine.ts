@@ -30,7 +30,11 @@ export async function openEngine(dataDir: string, options: OpenOptions = {}): Pr
   const lock = lockFolder(dataDir);
   try {
     const files = new DiskFiles(logFolder(dataDir));
-    return await openOn(files, viewsFolder(dataDir), { ...options, durable: true, release: () => lock.release() });
+    return await openOn(files, viewsFolder(dataDir), {
+      ...options,
+      durable: true,
+      release: () => lock.release(),
+    });
   } catch (error) {
     lock.release();
     throw error;
@@ -59,7 +63,8 @@ export async function openOn(
     const { stand, batches, cutBytes } = await recover(segments, opened, table);
     table.publishAll();
     if (batches > 0) events.log("the views were brought forward", { batches });
-    if (cutBytes > 0) events.log("an incomplete batch that was never acknowledged was cut off", { bytes: cutBytes });
+    if (cutBytes > 0)
+      events.log("an incomplete batch that was never acknowledged was cut off", { bytes: cutBytes });
     const store = { segments, views: opened, table, durable: options.durable, release: options.release };
     return new EmbeddedEngine(store, stand, settings, events);
   } catch (error) {

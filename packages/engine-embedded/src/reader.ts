@@ -54,7 +54,8 @@ export class Reader {
     const [frame] = await this.verified(() => this.segments.readFrames([at]));
     if (frame?.payload === undefined) throw notFound();
     const { kind } = frame.header;
-    if (kind !== "create" && kind !== "patch") throw new Error(`broken invariant: a header in a frame of kind ${kind}`);
+    if (kind !== "create" && kind !== "patch")
+      throw new Error(`broken invariant: a header in a frame of kind ${kind}`);
     const entry = decodeHeaderEntry(kind, frame.payload.toString("utf8"));
     if (entry.kind !== "create" && entry.kind !== "patch") throw new Error("broken invariant: no header");
     return entry.header;
@@ -84,7 +85,12 @@ export class Reader {
     return { id: record.id, head: record.head, header: await this.headerAt(record.headerAt) };
   }
 
-  private async readFiles(log: LiveLog, afterSeq: number, lastSeq: number, limits: ReadLimits): Promise<Page> {
+  private async readFiles(
+    log: LiveLog,
+    afterSeq: number,
+    lastSeq: number,
+    limits: ReadLimits,
+  ): Promise<Page> {
     const positions = this.positions(log, afterSeq, limits, lastSeq);
     const blocks = await this.blocks(positions);
     return { events: takeEvents(blocks, afterSeq, limits), lastSeq };
@@ -130,7 +136,9 @@ export class Reader {
   }
 
   private async blocks(wanted: readonly { seq: number; position: FramePosition }[]): Promise<EventBlock[]> {
-    const frames = await this.verified(() => this.segments.readFrames(wanted.map(({ position }) => position)));
+    const frames = await this.verified(() =>
+      this.segments.readFrames(wanted.map(({ position }) => position)),
+    );
     return frames.map((frame, index) => blockOf(frame, wanted[index]?.seq));
   }
 
@@ -143,7 +151,9 @@ export class Reader {
         this.views.distrust();
         this.events.fatal(error);
       }
-      throw new DaybookError("storage_unavailable", "The store could not read this. Try again in a moment.", { cause: error });
+      throw new DaybookError("storage_unavailable", "The store could not read this. Try again in a moment.", {
+        cause: error,
+      });
     }
   }
 }
@@ -151,9 +161,18 @@ export class Reader {
 function blockOf({ header, payload }: ReadFrame, seq: number | undefined): EventBlock {
   if (payload === undefined) throw notFound();
   if (header.seq !== seq) throw new PositionMismatch(`seq ${header.seq} where ${seq ?? 0} should be`);
-  return new EventBlock(header.seq, header.count, { slice: (start, end) => payload.subarray(start, end) }, 0, payload.length);
+  return new EventBlock(
+    header.seq,
+    header.count,
+    { slice: (start, end) => payload.subarray(start, end) },
+    0,
+    payload.length,
+  );
 }
 
 function notFound(): DaybookError {
-  return new DaybookError("session_not_found", "There is no session with this id. Create it with POST /v1/sessions.");
+  return new DaybookError(
+    "session_not_found",
+    "There is no session with this id. Create it with POST /v1/sessions.",
+  );
 }

@@ -73,9 +73,11 @@ class Recovery {
   private async readSegment(segment: number, stand: Stand | undefined): Promise<void> {
     const header = this.segments.header(segment);
     const begins = stand?.segment === segment ? stand.nextBatch : header?.firstBatch;
-    if (begins !== this.nextBatch) throw damaged(segmentName(segment), 0, `it begins with batch ${begins ?? 0}, not ${this.nextBatch}`);
+    if (begins !== this.nextBatch)
+      throw damaged(segmentName(segment), 0, `it begins with batch ${begins ?? 0}, not ${this.nextBatch}`);
     const scan = await this.segments.scan(segment, stand);
-    if (stand?.segment === segment && (await this.segments.size(segment)) < stand.offset) throw lostTail(stand);
+    if (stand?.segment === segment && (await this.segments.size(segment)) < stand.offset)
+      throw lostTail(stand);
     for (;;) {
       const found = await scan.next();
       if (!("kind" in found)) {
@@ -100,10 +102,16 @@ class Recovery {
     const { segment } = batch.header;
     for (const { header, payload, offset } of batch.frames) {
       const log = this.table.numbered(header.log);
-      const position = { segment, offset, bytes: FRAME_HEADER_BYTES + header.payloadBytes, count: header.count };
+      const position = {
+        segment,
+        offset,
+        bytes: FRAME_HEADER_BYTES + header.payloadBytes,
+        count: header.count,
+      };
       if (payload === undefined) {
         log.foldZeroed(position, header.seq);
-        if (log.head?.status !== "deleted" && !this.zeroed.has(log)) this.zeroed.set(log, { segment, offset });
+        if (log.head?.status !== "deleted" && !this.zeroed.has(log))
+          this.zeroed.set(log, { segment, offset });
       } else {
         log.fold(foldedFrame(header, payload), header.atMs, position);
         if (header.kind === "erase") this.zeroed.delete(log);
@@ -132,12 +140,12 @@ class Recovery {
   }
 
   private async flush(): Promise<void> {
-    const flush = new Flush(this.views);
+    const flush = new Flush();
     for (const log of this.table.takeDirty()) {
       flush.take(log);
       log.publish();
     }
-    await this.views.write({ stand: this.stand(), puts: flush.puts, removals: flush.removals });
+    await this.views.write(flush, this.stand());
     flush.release();
     this.table.sweep();
     this.unflushedBytes = 0;
@@ -157,8 +165,14 @@ export async function foldAgain(segments: Segments, views: Views, logs: Readonly
       const batch = await scan.next();
       if ("kind" in batch) break;
       for (const { header, payload, offset } of batch.frames) {
-        const position = { segment, offset, bytes: FRAME_HEADER_BYTES + header.payloadBytes, count: header.count };
-        if (payload !== undefined) byNumber.get(header.log)?.fold(foldedFrame(header, payload), header.atMs, position);
+        const position = {
+          segment,
+          offset,
+          bytes: FRAME_HEADER_BYTES + header.payloadBytes,
+          count: header.count,
+        };
+        if (payload !== undefined)
+          byNumber.get(header.log)?.fold(foldedFrame(header, payload), header.atMs, position);
       }
     }
   }

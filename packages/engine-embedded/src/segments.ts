@@ -47,7 +47,9 @@ export class Segments {
    * @throws StoreRefused when a segment is missing, unreadable, of another store or of another format.
    */
   static async open(files: LogFiles): Promise<Segments> {
-    const numbers = (await files.list()).flatMap((name) => segmentOfName(name) ?? []).sort((one, other) => one - other);
+    const numbers = (await files.list())
+      .flatMap((name) => segmentOfName(name) ?? [])
+      .sort((one, other) => one - other);
     const headers: SegmentHeader[] = [];
     for (const [index, number] of numbers.entries()) {
       if (number !== index + 1) throw damaged(segmentName(index + 1), 0, "the file is missing");
@@ -136,7 +138,12 @@ export class Segments {
   /** Seals the last segment and begins the next; in the new one nothing is acknowledged before both are synced. */
   async rotate(firstBatch: number): Promise<void> {
     const { storeId, last } = this;
-    const header: SegmentHeader = { segment: last.segment + 1, firstBatch, previousLength: this.end, storeId };
+    const header: SegmentHeader = {
+      segment: last.segment + 1,
+      firstBatch,
+      previousLength: this.end,
+      storeId,
+    };
     const tail = await createSegment(this.files, header);
     this.handles.set(last.segment, Promise.resolve(this.tail));
     this.tail = tail;
@@ -150,13 +157,16 @@ export class Segments {
    */
   async readFrames(positions: readonly FramePosition[]): Promise<ReadFrame[]> {
     const frames: ReadFrame[] = [];
-    for (let first = 0; first < positions.length; ) {
+    for (let first = 0; first < positions.length;) {
       const start = positions[first] as FramePosition;
       let next = first + 1;
       let end = start.offset + start.bytes;
       for (; next < positions.length; next++) {
         const position = positions[next] as FramePosition;
-        const near = position.segment === start.segment && position.offset >= end && position.offset - end <= GAP_BYTES_MAX;
+        const near =
+          position.segment === start.segment &&
+          position.offset >= end &&
+          position.offset - end <= GAP_BYTES_MAX;
         if (!near || position.offset + position.bytes - start.offset > READ_BYTES_MAX) break;
         end = position.offset + position.bytes;
       }
@@ -222,7 +232,8 @@ export class PositionMismatch extends Error {
 function frameIn(bytes: Buffer, position: FramePosition, at: number): ReadFrame {
   const header = decodeFrameHeader(bytes, at);
   const place = `${segmentName(position.segment)} at ${position.offset}`;
-  if (header?.payloadBytes !== position.bytes - FRAME_HEADER_BYTES) throw new PositionMismatch(`no such frame in ${place}`);
+  if (header?.payloadBytes !== position.bytes - FRAME_HEADER_BYTES)
+    throw new PositionMismatch(`no such frame in ${place}`);
   const payload = bytes.subarray(at + FRAME_HEADER_BYTES, at + position.bytes);
   const verdict = judgePayload(header, payload);
   if (verdict === "bad") throw new PositionMismatch(`a damaged payload in ${place}`);
@@ -279,11 +290,16 @@ async function checkSealed(files: LogFiles, headers: readonly SegmentHeader[]): 
   const header = headers.at(-1);
   const before = headers.at(-2);
   if (header === undefined || before === undefined) return;
-  if (header.storeId !== before.storeId) throw damaged(segmentName(header.segment), 0, "it belongs to another store");
+  if (header.storeId !== before.storeId)
+    throw damaged(segmentName(header.segment), 0, "it belongs to another store");
   const file = await files.open(segmentName(before.segment), "read");
   const size = await file.size();
   await file.close();
   if (size < header.previousLength) {
-    throw damaged(segmentName(before.segment), size, `${header.previousLength - size} bytes are missing at its end`);
+    throw damaged(
+      segmentName(before.segment),
+      size,
+      `${header.previousLength - size} bytes are missing at its end`,
+    );
   }
 }

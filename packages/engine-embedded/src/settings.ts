@@ -23,14 +23,19 @@ export const ENGINE_DEFAULTS: EngineSettings = {
   queueBytesMax: 32 * MIB,
   viewLagBytesMax: 64 * MIB,
   recentBytesMax: 64 * MIB,
-  flushDelayMs: 30,
+  flushDelayMs: 250,
   clock: Date.now,
 };
 
 /** What the engine tells whoever measures or watches it. */
 export interface EngineEvents {
   /** One batch is durable. Times in milliseconds. */
-  batchDurable(batch: { readonly commits: number; readonly events: number; readonly bytes: number; readonly syncMs: number }): void;
+  batchDurable(batch: {
+    readonly commits: number;
+    readonly events: number;
+    readonly bytes: number;
+    readonly syncMs: number;
+  }): void;
   viewsWritten(write: { readonly records: number; readonly ms: number }): void;
   log(message: string, details?: Record<string, unknown>): void;
   /** The store cannot go on: end the process and let the next start recover from disk. */

@@ -146,7 +146,7 @@ export class ViewWriter {
   private collect(): void {
     if (this.collected !== undefined || this.writing !== undefined) return;
     this.due = false;
-    const flush = new Flush(this.views);
+    const flush = new Flush();
     for (const log of this.table.takeDirty()) flush.take(log);
     this.collected = { flush, stand: this.latest, bytes: this.sealedBytes };
   }
@@ -165,11 +165,11 @@ export class ViewWriter {
 
   private async write({ flush, stand, bytes }: Collected): Promise<void> {
     const startedAt = performance.now();
-    await this.views.write({ stand, puts: flush.puts, removals: flush.removals });
+    const records = await this.views.write(flush, stand);
     flush.release();
     for (const log of flush.logs as LiveLog[]) log.releaseDurableHeader();
     this.flushedBytes = bytes;
-    this.events.viewsWritten({ records: flush.puts.length, ms: performance.now() - startedAt });
+    this.events.viewsWritten({ records, ms: performance.now() - startedAt });
     this.dropRecent(stand.nextBatch - 1);
     this.table.sweep();
     const reached = this.waiting.filter(({ batch }) => this.standsPast(batch));

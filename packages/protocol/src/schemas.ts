@@ -19,7 +19,10 @@ export const EventInput = Type.Object({
   type: Name("What kind of event this is, e.g. `chat.user.message`."),
   payload: JsonObject("The event's own data: any JSON object, returned with its exact text."),
   producer_id: Name("Who numbers these events; with `producer_seq` it makes retries safe."),
-  producer_seq: Count(1, "The producer's own number of this event: any first number, then each time one more."),
+  producer_seq: Count(
+    1,
+    "The producer's own number of this event: any first number, then each time one more.",
+  ),
   actor: Type.Optional(Name("Who acts, as `TYPE:ID`. With auth on it is the token's principal.")),
   source: Type.Optional(Name("Where the event comes from, e.g. `web`.")),
   metadata: Type.Optional(JsonObject("Anything to keep beside the payload.")),
@@ -30,12 +33,16 @@ export const EventInput = Type.Object({
     }),
   ),
   state: Type.Optional(
-    JsonObject("State change committed with the event: `{set: {KEY: VALUE}, delete: [KEY], if: {KEY: VERSION}}`."),
+    JsonObject(
+      "State change committed with the event: `{set: {KEY: VALUE}, delete: [KEY], if: {KEY: VERSION}}`.",
+    ),
   ),
 });
 export type EventInput = Static<typeof EventInput>;
 
-const ExpectedSeq = Type.Optional(Count(0, "The session's last seq as the caller knows it; anything else refuses."));
+const ExpectedSeq = Type.Optional(
+  Count(0, "The session's last seq as the caller knows it; anything else refuses."),
+);
 
 export const AppendOne = Type.Object({ ...EventInput.properties, expected_seq: ExpectedSeq });
 export type AppendOne = Static<typeof AppendOne>;
@@ -56,14 +63,18 @@ export const Refs = Type.Object({
 export const StateInput = Type.Object({
   set: Type.Optional(Type.Unsafe<Map<string, RawJson>>({ type: "object", additionalProperties: true })),
   delete: Type.Optional(Type.Array(Type.String())),
-  if: Type.Optional(Type.Unsafe<Map<string, number>>({ type: "object", additionalProperties: { type: "integer" } })),
+  if: Type.Optional(
+    Type.Unsafe<Map<string, number>>({ type: "object", additionalProperties: { type: "integer" } }),
+  ),
 });
 export type StateInput = Static<typeof StateInput>;
 
 const Title = Type.Union([Type.String(), Type.Null()], { description: "A line for lists; null for none." });
 
 export const CreateSession = Type.Object({
-  id: Type.Optional(Type.String({ description: "Chosen by the caller, or left out for one starting `ses_`." })),
+  id: Type.Optional(
+    Type.String({ description: "Chosen by the caller, or left out for one starting `ses_`." }),
+  ),
   title: Type.Optional(Title),
   metadata: Type.Optional(JsonObject("Top-level scalars can be filtered on.")),
 });
@@ -85,7 +96,10 @@ export const SessionRecord = Type.Object({
   last_seq: Type.Integer(),
   archived: Type.Boolean(),
   created_at: Type.String({ format: "date-time" }),
-  updated_at: Type.String({ format: "date-time", description: "The time of its last event or change." }),
+  updated_at: Type.String({
+    format: "date-time",
+    description: "When the record last changed; events leave it alone.",
+  }),
   version: Type.Integer({ minimum: 1, description: "Counts changes of title and metadata." }),
 });
 

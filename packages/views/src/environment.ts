@@ -30,14 +30,15 @@ export async function openEnvironment(
   let database = openDatabase(folder);
   const found = database.get(metaKey("format"));
   if (found !== format) {
-    if (found !== undefined) log("views are rebuilt from the log: they were made by another version or for another store");
+    if (found !== undefined)
+      log("views are rebuilt from the log: they were made by another version or for another store");
     await database.close();
     clear(folder);
     database = openDatabase(folder);
   } else if (database.get(metaKey("compact")) === true) {
     database = await compacted(folder, database);
   }
-  recordSize(folder, "open");
+  recordSize(folder, dataSize(folder) ?? 0, "open");
   return database;
 }
 
@@ -52,9 +53,12 @@ export function forgetSize(folder: string): void {
 }
 
 /** Remembers how long the data file is, beside it. */
-export function recordSize(folder: string, state: "open" | "closed"): void {
-  const size = fileSize(join(folder, DATA));
-  if (size !== undefined) writeFileSync(join(folder, SIZE), `${size} ${state}\n`);
+export function recordSize(folder: string, size: number, state: "open" | "closed"): void {
+  writeFileSync(join(folder, SIZE), `${size} ${state}\n`);
+}
+
+export function dataSize(folder: string): number | undefined {
+  return fileSize(join(folder, DATA));
 }
 
 function openDatabase(folder: string): Database {

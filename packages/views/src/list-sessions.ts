@@ -1,5 +1,5 @@
 import type { ListPosition, ListQuery } from "@daybook/engine";
-import { indexable } from "./flush.js";
+import { indexable } from "./indexed-members.js";
 import { type Key, listKey, metadataKey, SORTS } from "./records.js";
 import type { Views } from "./views.js";
 
@@ -29,7 +29,8 @@ export function findLogs(views: Views, query: ListQuery): FoundLogs {
   let examined = 0;
   let last: ListPosition | undefined;
   for (const entry of merged(ranges, query.order)) {
-    if (logs.length === query.limit || examined++ === EXAMINED_MAX) return last === undefined ? { logs } : { logs, next: last };
+    if (logs.length === query.limit || examined++ === EXAMINED_MAX)
+      return last === undefined ? { logs } : { logs, next: last };
     last = { value: entry.value, id: entry.id };
     const matches = tested.every((filter) => hasMember(views, query.tenant, filter, entry));
     if (matches) logs.push(entry.log);
@@ -77,7 +78,8 @@ function* merged(walks: Generator<Entry>[], order: "asc" | "desc"): Generator<En
     for (const [index, head] of heads.entries()) {
       if (head.done === true) continue;
       const other = heads[best];
-      if (other === undefined || other.done === true || sign * compare(head.value, other.value) < 0) best = index;
+      if (other === undefined || other.done === true || sign * compare(head.value, other.value) < 0)
+        best = index;
     }
     const head = heads[best];
     const walk = walks[best];

@@ -1,8 +1,8 @@
 import {
   applyEntry,
-  type Entry,
   type EventEntry,
   forgetPairs,
+  headAfterEvent,
   type Head,
   type HeaderEntry,
   type KeyVersion,
@@ -14,6 +14,7 @@ import {
 } from "@daybook/core";
 import { LIMITS } from "@daybook/protocol";
 import { type FramePosition, type IndexRun, pushPosition, RUN_FRAMES } from "./frame-position.js";
+import type { Listed } from "./flush.js";
 import type { HeadRecord } from "./records.js";
 
 /** What the views are asked for when memory does not have it. */
@@ -25,6 +26,11 @@ export interface LogRecords {
 
 /** Producers and keys kept in memory for a log although the views have them. */
 const CACHED_MAX = 16;
+
+export interface NewKeyVersion {
+  readonly key: string;
+  readonly version: KeyVersion;
+}
 
 /** The part of an event entry that the views need; recovery reads only this much of an event. */
 export type FoldedEvent = Pick<EventEntry, "producer" | "state">;
@@ -48,14 +54,14 @@ export class OpenLog {
   readonly finishedRuns: IndexRun[] = [];
   openRun: IndexRun = { nextSeq: 1, ordinal: 0, positions: [] };
   readonly windows = new Map<string, ProducerWindow>();
-  readonly dirtyWindows = new Set<string>();
+  private dirtyWindows = new Set<string>();
   readonly keys = new Map<string, KeyVersion>();
-  readonly newKeyVersions: { readonly key: string; readonly version: KeyVersion }[] = [];
+  readonly newKeyVersions: NewKeyVersion[] = [];
   /** Some payloads are gone already: only an erase entry can follow. */
   zeroed = false;
   dirty = false;
   /** What the views' lists say of this log now; undefined while they do not have it. */
-  listed: { readonly archived: boolean; readonly updatedAtMs: number } | undefined;
+  listed: Listed | undefined;
   private leastRecent: Map<string, number> | undefined;
 
   constructor(
@@ -106,6 +112,18 @@ export class OpenLog {
     if (this.keys.size > CACHED_MAX && this.newKeyVersions.length === 0) this.keys.clear();
   }
 
+  /** The producers that changed since this was last asked. */
+  takeDirtyWindows(): (readonly [producerId: string, window: ProducerWindow])[] {
+    if (this.dirtyWindows.size === 0) return [];
+    const taken: [string, ProducerWindow][] = [];
+    for (const producerId of this.dirtyWindows) {
+      const window = this.windows.get(producerId);
+      if (window !== undefined) taken.push([producerId, window]);
+    }
+    this.dirtyWindows = new Set();
+    return taken;
+  }
+
   window(producerId: string): ProducerWindow | undefined {
     const known = this.windows.get(producerId);
     if (known !== undefined) return known;
@@ -128,7 +146,7 @@ export class OpenLog {
     this.index(position, frame.seq);
     if (this.zeroed) return;
     let seq = frame.seq;
-    for (const event of frame.events) this.foldEvent(event, seq++, atMs);
+    for (const event of frame.events) this.foldEvent(event, seq++);
     this.lastEventMs = atMs;
     if (this.pairs > LIMITS.sessionPairsMax) this.forgetLeastRecent();
   }
@@ -158,8 +176,8 @@ export class OpenLog {
     }
   }
 
-  private foldEvent(event: FoldedEvent, seq: number, atMs: number): void {
-    this.head = applyEntry(this.head, eventAt(seq), atMs);
+  private foldEvent(event: FoldedEvent, seq: number): void {
+    this.head = headAfterEvent(this.head, seq);
     if (event.producer !== null) this.remember(event.producer, seq);
     for (const operation of event.state) {
       const version = nextVersion(this.key(operation.key), operation, seq);
@@ -218,9 +236,6 @@ export class OpenLog {
     pushPosition(this.openRun.positions, position);
   }
 }
-
-const NO_EVENT: Omit<EventEntry, "seq"> = { kind: "event", json: "", producer: null, state: [] };
-const eventAt = (seq: number): Entry => ({ ...NO_EVENT, seq });
 
 function erasedHead(atMs: number): Head {
   return {

@@ -70,7 +70,15 @@ export interface HeadRecord {
 type HeadValue = [
   tenant: string,
   id: string,
-  head: [position: number, lastSeq: number, version: number, status: number, archived: number, created: number, updated: number],
+  head: [
+    position: number,
+    lastSeq: number,
+    version: number,
+    status: number,
+    archived: number,
+    created: number,
+    updated: number,
+  ],
   pairs: number,
   headerAt: number[],
   openRun: [nextSeq: number, ordinal: number, positions: PackedPositions],
@@ -99,9 +107,19 @@ export function encodeHeadRecord({ id, head, pairs, headerAt, openRun, lastEvent
   ];
 }
 
-export function decodeHeadRecord(value: HeadValue, makeId: (tenant: string, id: string) => LogId): HeadRecord {
-  const [tenant, id, [position, lastSeq, version, status, archived, createdAtMs, updatedAtMs], pairs, at, run, lastEventMs] =
-    value;
+export function decodeHeadRecord(
+  value: HeadValue,
+  makeId: (tenant: string, id: string) => LogId,
+): HeadRecord {
+  const [
+    tenant,
+    id,
+    [position, lastSeq, version, status, archived, createdAtMs, updatedAtMs],
+    pairs,
+    at,
+    run,
+    lastEventMs,
+  ] = value;
   const [segment, offset, bytes] = at;
   return {
     id: makeId(tenant, id),
@@ -139,7 +157,11 @@ export function decodeWindow([last, lastSeq, count, runs]: WindowValue): Produce
 
 type KeyValue = [version: number, seq: number, deleted: number];
 
-export const encodeKeyVersion = ({ version, seq, deleted }: KeyVersion): KeyValue => [version, seq, deleted ? 1 : 0];
+export const encodeKeyVersion = ({ version, seq, deleted }: KeyVersion): KeyValue => [
+  version,
+  seq,
+  deleted ? 1 : 0,
+];
 
 export function decodeKeyVersion([version, seq, deleted]: KeyValue): KeyVersion {
   return { version, seq, deleted: deleted === 1 };

@@ -18,22 +18,15 @@ import {
   type Stand,
   stateKey,
 } from "./records.js";
-import { closeEnvironment, forgetSize, openEnvironment, recordSize } from "./environment.js";
-
-export type Put = readonly [key: Key, value: unknown];
-
-/** What one LMDB transaction writes: everything up to `stand`, folded. */
-export interface WriteSet {
-  readonly stand: Stand;
-  readonly puts: readonly Put[];
-  readonly removals: readonly Key[];
-}
+import type { Flush } from "./flush.js";
+import { closeEnvironment, dataSize, forgetSize, openEnvironment, recordSize } from "./environment.js";
 
 /** The views of a log in one LMDB environment. Only ever of what is synced; thrown away and rebuilt when in doubt. */
 export class Views implements LogRecords {
   /** How far these views stand; undefined for empty ones. */
   stand: Stand | undefined;
   private trusted = true;
+  private size = 0;
 
   private constructor(
     private readonly folder: string,
@@ -44,7 +37,11 @@ export class Views implements LogRecords {
   }
 
   /** Opens the folder's views; damaged, foreign or missing ones are replaced by empty ones. */
-  static async open(folder: string, storeId: string, log: (message: string) => void = () => undefined): Promise<Views> {
+  static async open(
+    folder: string,
+    storeId: string,
+    log: (message: string) => void = () => undefined,
+  ): Promise<Views> {
     const format = `${FORMAT}:${storeId}`;
     return new Views(folder, await openEnvironment(folder, format, log), format);
   }
@@ -55,7 +52,9 @@ export class Views implements LogRecords {
 
   record(log: number): HeadRecord | undefined {
     const value = this.database.get(headKey(log));
-    return value === undefined ? undefined : decodeHeadRecord(value as never, (tenant, id) => new LogId(tenant, id));
+    return value === undefined
+      ? undefined
+      : decodeHeadRecord(value as never, (tenant, id) => new LogId(tenant, id));
   }
 
   window(log: number, producerId: string): ProducerWindow | undefined {
@@ -64,7 +63,8 @@ export class Views implements LogRecords {
   }
 
   *windows(log: number): Iterable<readonly [string, ProducerWindow]> {
-    for (const { key, value } of this.within(["p", log])) yield [key[2] as string, decodeWindow(value as never)];
+    for (const { key, value } of this.within(["p", log]))
+      yield [key[2] as string, decodeWindow(value as never)];
   }
 
   key(log: number, key: string): KeyVersion | undefined {
@@ -74,7 +74,12 @@ export class Views implements LogRecords {
 
   /** Finished index runs in order, from the one that holds `seq` on. */
   *runs(log: number, seq: number): Iterable<IndexRun> {
-    const [floor] = this.database.getKeys({ start: ["f", log, seq, Infinity], end: ["f", log], reverse: true, limit: 1 });
+    const [floor] = this.database.getKeys({
+      start: ["f", log, seq, Infinity],
+      end: ["f", log],
+      reverse: true,
+      limit: 1,
+    });
     const start: Key = floor ?? ["f", log];
     for (const { key, value } of this.database.getRange({ start, end: ["f", log, Infinity] })) {
       yield { nextSeq: key[2] as number, ordinal: key[3] as number, positions: value as PackedPositions };
@@ -87,35 +92,67 @@ export class Views implements LogRecords {
   }
 
   /** All records under a key prefix, in order. */
-  within(prefix: Key, options: { after?: Key; reverse?: boolean } = {}): Iterable<{ key: Key; value: unknown }> {
+  within(
+    prefix: Key,
+    options: { after?: Key; reverse?: boolean } = {},
+  ): Iterable<{ key: Key; value: unknown }> {
     const first: Key = prefix;
     // The key type names what keys hold; a bound may also be the byte that sorts last.
     const last = [...prefix, HIGHEST] as Key;
     if (options.reverse === true) {
-      return this.database.getRange({ start: options.after ?? last, end: first, reverse: true, exclusiveStart: true });
+      return this.database.getRange({
+        start: options.after ?? last,
+        end: first,
+        reverse: true,
+        exclusiveStart: true,
+      });
     }
-    return this.database.getRange({ start: options.after ?? first, end: last, exclusiveStart: options.after !== undefined });
+    return this.database.getRange({
+      start: options.after ?? first,
+      end: last,
+      exclusiveStart: options.after !== undefined,
+    });
   }
 
   get(key: Key): unknown {
     return this.database.get(key);
   }
 
-  /** Writes one set in one transaction. Resolves when readers of this process see it. */
-  async write(set: WriteSet): Promise<void> {
-    // All in one turn of the event loop: that is what makes it one transaction.
-    for (const key of set.removals) void this.database.remove(key);
-    for (const [key, value] of set.puts) void this.database.put(key, value);
-    await this.database.put(metaKey("stand"), set.stand);
+  /**
+   * Writes a flush in one transaction, a slice at a time: appends go on in between. Resolves with the number of
+   * records when readers of this process see it.
+   */
+  async write(flush: Flush, stand: Stand): Promise<number> {
+    let records = 0;
+    await this.database.transaction(async () => {
+      let sliceEnds = performance.now() + SLICE_MS;
+      for (const [key, value] of flush.changes((wanted) => this.database.get(wanted))) {
+        if (value === undefined) void this.database.remove(key);
+        else void this.database.put(key, value);
+        if (++records % 32 !== 0 || performance.now() < sliceEnds) continue;
+        await new Promise((resolve) => setImmediate(resolve));
+        sliceEnds = performance.now() + SLICE_MS;
+      }
+      void this.database.put(metaKey("stand"), stand);
+    });
     this.database.resetReadTxn();
-    this.stand = set.stand;
-    if (this.trusted) recordSize(this.folder, "open");
+    this.stand = stand;
+    this.rememberSize("open");
+    return records;
   }
 
   /** These views said something that the log does not: the next start rebuilds them. */
   distrust(): void {
     this.trusted = false;
     forgetSize(this.folder);
+  }
+
+  private rememberSize(state: "open" | "closed"): void {
+    const size = dataSize(this.folder);
+    // An open file that has not grown needs no new note.
+    if (!this.trusted || size === undefined || (state === "open" && size === this.size)) return;
+    this.size = size;
+    recordSize(this.folder, size, state);
   }
 
   /** Says that these views are whole. Until then a crash while they are built makes them start again from nothing. */
@@ -139,9 +176,12 @@ export class Views implements LogRecords {
 
   async close(): Promise<void> {
     await closeEnvironment(this.database);
-    if (this.trusted) recordSize(this.folder, "closed");
+    this.rememberSize("closed");
   }
 }
+
+/** How long one slice of a write holds the event loop. */
+const SLICE_MS = 1;
 
 const FORGET_AT_ONCE = 2_000;
 
