@@ -98,6 +98,26 @@ export class EmbeddedEngine implements Engine {
     return this.reader.list(query);
   }
 
+  /** Bytes of log that the views do not stand past. */
+  get viewLagBytes(): number {
+    return this.viewWriter.lagBytes;
+  }
+
+  /** Bytes decided and not yet durable. */
+  get queueBytes(): number {
+    return this.writer.queuedBytes;
+  }
+
+  /** Logs in memory. */
+  get openLogs(): number {
+    return this.store.table.size;
+  }
+
+  /** Deleted logs whose bytes are still being erased. */
+  get erasuresPending(): number {
+    return this.eraser.pending;
+  }
+
   /** Everything that was asked for is in the log; the views catch up as far as they must at the next start. */
   close(): Promise<void> {
     this.closing ??= this.closeAll();

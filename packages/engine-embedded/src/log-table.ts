@@ -63,6 +63,10 @@ export class LogTable {
     this.dirty.add(log);
   }
 
+  get size(): number {
+    return this.byNumber.size;
+  }
+
   get dirtyCount(): number {
     return this.dirty.size;
   }

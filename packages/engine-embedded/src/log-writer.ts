@@ -60,14 +60,18 @@ export class LogWriter {
     return { ms: this.lastMs, iso: this.iso.text };
   }
 
+  /** Bytes decided and not yet durable. */
+  get queuedBytes(): number {
+    return this.filling.byteLength + (this.inFlight?.byteLength ?? 0);
+  }
+
   /** @throws DaybookError when nothing can be taken now; nothing was stored then. */
   refuseIfUnable(): void {
     if (this.state === "closed") {
       throw new DaybookError("shutting_down", "The server is shutting down. Try again in a moment.");
     }
     if (this.state !== "open") throw unavailable("The store is not writable. Try again in a moment.");
-    const queued = this.filling.byteLength + (this.inFlight?.byteLength ?? 0);
-    if (queued > this.options.settings.queueBytesMax) {
+    if (this.queuedBytes > this.options.settings.queueBytesMax) {
       throw new DaybookError(
         "event_store_backpressure",
         "Too many appends are waiting for the disk. Try again in a moment.",

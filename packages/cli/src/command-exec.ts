@@ -1,0 +1,138 @@
+import { randomUUID } from "node:crypto";
+import type { Command } from "commander";
+import type { Context } from "./context.js";
+import { CommandFailure, messageOf } from "./failures.js";
+import { EXIT } from "./exit-codes.js";
+import { exitCodeOfSignal } from "./io.js";
+import { Outbox } from "./outbox.js";
+import { actorFrom, nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
+import { type Recorder, runRecorded } from "./run-recorded.js";
+import type { Patience, ServerClient } from "./server-client.js";
+import { append, ensureSession } from "./session-calls.js";
+import { isOpen } from "./write-output.js";
+
+interface ExecOptions {
+  readonly as?: string;
+  readonly typePrefix: string;
+  readonly patience: number;
+}
+
+const HELP = `
+Events, in the order things happened:
+  exec.started  {"command", "args", "cwd", "pid"}
+  exec.output   {"stream": "stdout" or "stderr", "line"}, one for each line. A line over 64 KiB comes in
+                pieces; all but the last have "continued": true.
+  exec.exited   {"code", "signal", "duration_ms"}
+
+The arguments are recorded: pass secrets in the environment, which is not.
+The server may restart meanwhile: output waits here (8 MiB, then the command is held up), and
+each line is recorded once. If the record stays incomplete, the command still runs to its end.
+
+Exits as the command does (128 + n when signal n ended it). If the command succeeded and its
+record is incomplete: 3 when the server refused, 4 when it did not answer.
+
+Examples:
+  daybook exec ci-42 -- npm test
+  daybook exec ci-42 --as agent:builder -- sh -c 'make 2>&1 | tail -n 50'
+  daybook exec nightly --type-prefix backup -- pg_dump shop >shop.sql`;
+
+export function addExecCommand(program: Command, context: Context): void {
+  context
+    .command(program, "exec")
+    .summary("run a command and record it, line by line")
+    .description("Run a command; record its start, every line of output as it comes, and its exit.")
+    .argument("<session>", "session id; created if missing", nonEmpty)
+    .argument("<command...>", "after --: the command and its arguments")
+    .option("--as <actor>", "who acts, like agent:builder (default: who the token says)", actorFrom)
+    .option("--type-prefix <prefix>", "what event types begin with", nonEmpty, "exec")
+    .option(
+      "--patience <seconds>",
+      "how long to keep trying when the server is away",
+      wholeNumberFrom(0),
+      300,
+    )
+    .addHelpText("after", HELP)
+    .action(async (session: string, commandLine: string[], options: ExecOptions, command: Command) => {
+      const client = await context.client(command);
+      context.exitCode = await exec(context, client, { session, commandLine, options });
+    });
+}
+
+interface Job {
+  readonly session: string;
+  readonly commandLine: readonly string[];
+  readonly options: ExecOptions;
+}
+
+async function exec(context: Context, client: ServerClient, job: Job): Promise<number> {
+  const { io } = context;
+  // Before the command starts: what cannot be recorded at all is better not run.
+  await ensureSession(client, job.session);
+  const giveUp = new AbortController();
+  const outbox = openOutbox(context, client, job, giveUp.signal);
+  const [program = "", ...args] = job.commandLine;
+  const exitCode = await runRecorded(program, args, recorderInto(outbox, job.options), io);
+  let interruptedBy: "SIGINT" | "SIGTERM" | undefined;
+  const stopListening = io.onEndSignal((signal) => {
+    interruptedBy = signal;
+    giveUp.abort();
+  });
+  try {
+    await outbox.flushed();
+    return exitCode;
+  } catch (error) {
+    if (exitCode !== EXIT.ok) return exitCode;
+    if (interruptedBy !== undefined) return exitCodeOfSignal(interruptedBy);
+    return error instanceof CommandFailure ? error.exitCode : EXIT.failed;
+  } finally {
+    stopListening();
+  }
+}
+
+function openOutbox(
+  context: Context,
+  client: ServerClient,
+  job: Job,
+  signal: AbortSignal,
+): Outbox<{ text: string }> {
+  const say = (text: string): void => {
+    if (isOpen(context.io.stderr)) context.io.stderr.write(`daybook: ${text}\n`);
+  };
+  const patience: Patience = {
+    patienceMs: job.options.patience * 1000,
+    signal,
+    onTrouble: (why) => say(`${why}; keeping the output here and trying again`),
+  };
+  return new Outbox(async (batch) => {
+    const body = `{"events":[${batch.map(({ text }) => text).join(",")}]}`;
+    try {
+      await append(client, job.session, body, patience);
+    } catch (error) {
+      const why = messageOf(error) || "interrupted";
+      say(`the record in ${job.session} is incomplete from here on: ${why}`);
+      throw error;
+    }
+  });
+}
+
+/** Numbers the events of one run; the pair is set once, so that every retry carries the same. */
+function recorderInto(outbox: Outbox<{ text: string }>, options: ExecOptions): Recorder {
+  const producerId = `exec:${randomUUID()}`;
+  let producerSeq = 0;
+  const add = (kind: string, payload: Record<string, unknown>): void => {
+    const event = {
+      type: `${options.typePrefix}.${kind}`,
+      ...(options.as === undefined ? {} : { actor: options.as }),
+      producer_id: producerId,
+      producer_seq: ++producerSeq,
+      payload,
+    };
+    outbox.add({ text: JSON.stringify(event) });
+  };
+  return {
+    started: (details) => add("started", details),
+    output: (details) => add("output", details),
+    exited: (details) => add("exited", details),
+    room: () => outbox.room(),
+  };
+}

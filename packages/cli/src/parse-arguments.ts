@@ -1,0 +1,40 @@
+import { InvalidArgumentError } from "commander";
+import { openObject } from "./event-text.js";
+import { messageOf } from "./failures.js";
+
+/** A whole number from `minimum` up, for commander. */
+export function wholeNumberFrom(minimum: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < minimum) {
+      throw new InvalidArgumentError(`It must be a whole number from ${minimum} up.`);
+    }
+    return value;
+  };
+}
+
+/** A JSON object, kept as the text it is. */
+export function jsonObject(text: string): string {
+  try {
+    openObject(text);
+    return text;
+  } catch (error) {
+    throw new InvalidArgumentError(`It ${messageOf(error)}.`);
+  }
+}
+
+export function nonEmpty(text: string): string {
+  if (text === "") throw new InvalidArgumentError("It must not be empty.");
+  return text;
+}
+
+/** `agent:drafter`; a bare name is an agent's. */
+export function actorFrom(text: string): string {
+  if (text === "") throw new InvalidArgumentError("It must be like agent:drafter.");
+  return text.includes(":") ? text : `agent:${text}`;
+}
+
+/** Adds a value of an option that may be given several times. */
+export function collect(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}

@@ -1,0 +1,53 @@
+import { whyNotAnId } from "@daybook/protocol";
+import { ServerRefusal, UsageFailure } from "./failures.js";
+import type { Patience, ServerClient } from "./server-client.js";
+
+/** @throws UsageFailure when no session can have this id (`..` would even change the path). */
+export function sessionPath(id: string): string {
+  const why = whyNotAnId(id);
+  if (why !== undefined) throw new UsageFailure(`the session id ${JSON.stringify(id)} ${why}`);
+  return `/v1/sessions/${encodeURIComponent(id)}`;
+}
+
+/**
+ * Creates the session unless it is there. Safe to repeat: a second time it is there.
+ *
+ * A token that may append but not create is no obstacle here: if the session is missing, the append will say so.
+ */
+export async function ensureSession(client: ServerClient, id: string, patience?: Patience): Promise<void> {
+  sessionPath(id);
+  try {
+    const body = JSON.stringify({ id });
+    await client.call({ method: "POST", path: "/v1/sessions", body, repeatable: true }, patience);
+  } catch (error) {
+    if (!(error instanceof ServerRefusal)) throw error;
+    const exists = error.status === 409 && error.code !== "session_deleted";
+    if (!exists && error.code !== "forbidden_scope") throw error;
+  }
+}
+
+/** Appends a body with producer pairs, so that the server recognises a repetition; creates a missing session. */
+export async function append(
+  client: ServerClient,
+  id: string,
+  body: string,
+  patience?: Patience,
+): Promise<string> {
+  const call = {
+    method: "POST",
+    path: `${sessionPath(id)}/append`,
+    body,
+    repeatable: true,
+  } as const;
+  try {
+    return await client.call(call, patience);
+  } catch (error) {
+    if (!(error instanceof ServerRefusal) || error.status !== 404) throw error;
+  }
+  await ensureSession(client, id, patience);
+  return client.call(call, patience);
+}
+
+export async function getRecord(client: ServerClient, id: string, patience?: Patience): Promise<string> {
+  return client.call({ method: "GET", path: sessionPath(id), repeatable: true }, patience);
+}

@@ -1,0 +1,48 @@
+import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+import { registerDocs } from "./dialects/docs-routes.js";
+import { sessionRoutes } from "./dialects/session-routes.js";
+import { tailRoute } from "./dialects/tail-route.js";
+import type { DrainList } from "./http/drain.js";
+import { createHttpApp } from "./http/http-app.js";
+import type { OriginPolicy } from "./http/origin-guard.js";
+import { registerRoutes, type Route } from "./http/route.js";
+import type { Metrics } from "./metrics.js";
+import type { Caller } from "./service/caller.js";
+import type { SessionService } from "./service/session-service.js";
+import type { Settings } from "./settings.js";
+
+export const VERSION = "0.1.0";
+
+export interface AppParts {
+  readonly settings: Settings;
+  readonly service: SessionService;
+  readonly metrics: Metrics;
+  readonly drains: DrainList;
+  readonly logger: Logger;
+  readonly origins: OriginPolicy;
+  readonly callerOf: () => Caller;
+}
+
+/** All calls of the HTTP API. */
+export function allRoutes({ settings, service, metrics, drains }: Pick<AppParts, "settings" | "service" | "metrics" | "drains">): Route[] {
+  return [
+    ...sessionRoutes({ service, metrics, drains, limits: settings }),
+    tailRoute({ service, metrics, drains }),
+  ];
+}
+
+export function buildApp(parts: AppParts): FastifyInstance {
+  const { settings, metrics, drains, logger, origins, callerOf } = parts;
+  const app = createHttpApp({
+    logger,
+    metrics,
+    origins,
+    batchBytesMax: settings.batchBytesMax,
+    isDraining: () => drains.draining,
+  });
+  const routes = allRoutes(parts);
+  registerRoutes(app, routes, callerOf);
+  registerDocs(app, routes, VERSION);
+  return app;
+}

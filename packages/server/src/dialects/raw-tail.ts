@@ -1,0 +1,156 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { DaybookError, ERRORS, LIMITS } from "@daybook/protocol";
+import type { StoredEvent } from "@daybook/engine";
+import type { Logger } from "pino";
+import { type WebSocket, WebSocketServer } from "ws";
+import type { DrainList } from "../http/drain.js";
+import { checkOrigin, type OriginPolicy } from "../http/origin-guard.js";
+import { asDaybookError, errorHeaders } from "../http/send-error.js";
+import type { Metrics } from "../metrics.js";
+import type { Caller } from "../service/caller.js";
+import { actorTest, eventArray, eventPrefix } from "../service/event-frame.js";
+import { Query, readCursor, refuseBeyond } from "../service/query.js";
+import type { SessionService } from "../service/session-service.js";
+import { Tail } from "../service/tail.js";
+import { eventFrames, textFrame } from "./socket-frame.js";
+import type { SocketPings } from "./socket-pings.js";
+
+/** Bytes the kernel has not taken yet; beyond it a reader is slow and gets no more until it drains. */
+const BUFFERED_BYTES_MAX = 1024 * 1024;
+/** What clients send is ignored; this is how much of it is read to ignore it. */
+const CLIENT_FRAME_BYTES_MAX = 64 * 1024;
+
+export interface RawTailOptions {
+  readonly service: SessionService;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly drains: DrainList;
+  readonly pings: SocketPings;
+  readonly origins: OriginPolicy;
+  readonly callerOf: (request: IncomingMessage) => Caller;
+}
+
+/** `GET /v1/sessions/:id/tail` upgraded to a WebSocket: events after a cursor, then live, one JSON text a frame. */
+export class RawTails {
+  private readonly sockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    maxPayload: CLIENT_FRAME_BYTES_MAX,
+    // Compression costs ten times what it sends; frames are shared between readers instead.
+    perMessageDeflate: false,
+  });
+
+  constructor(private readonly options: RawTailOptions) {}
+
+  /** Takes an upgrade of a session's tail. `sessionId` is still percent-encoded. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, sessionId: string): void {
+    let open: (webSocket: WebSocket) => void;
+    try {
+      open = this.prepare(request, socket, sessionId);
+    } catch (error) {
+      refuseUpgrade(socket, asDaybookError(error));
+      return;
+    }
+    this.sockets.handleUpgrade(request, socket, head, open);
+  }
+
+  /** Everything that can be wrong is found before the upgrade is answered. */
+  private prepare(request: IncomingMessage, socket: Duplex, encodedId: string): (webSocket: WebSocket) => void {
+    const { service, origins, callerOf } = this.options;
+    checkOrigin(request.headers, origins);
+    const caller = callerOf(request);
+    const id = service.logId(caller, decodedId(encodedId));
+    const query = Query.parse(request.url?.split("?")[1] ?? "");
+    const cursor = readCursor(query) ?? 0;
+    const batch = query.integer("batch_size", "invalid_tail_batch_size", { minimum: 2, maximum: LIMITS.tailBatchSizeMax });
+    const agent = query.one("agent", "invalid_request");
+    refuseBeyond(cursor, service.lastSeq(id));
+    const prefix = eventPrefix(caller.principal.tenant);
+    const frames = batch === undefined ? (events: readonly StoredEvent[]) => eventFrames(prefix, events) : batchFrames(prefix, batch);
+    const wanted = agent === undefined ? undefined : actorTest(`agent:${agent}`);
+    return (webSocket) => {
+      this.follow(webSocket, socket, { frames, tail: { id, cursor, wanted } });
+    };
+  }
+
+  private follow(
+    webSocket: WebSocket,
+    socket: Duplex,
+    { frames, tail: { id, cursor, wanted } }: {
+      frames: (events: readonly StoredEvent[]) => Buffer;
+      tail: { id: Parameters<SessionService["lastSeq"]>[0]; cursor: number; wanted: ((event: StoredEvent) => boolean) | undefined };
+    },
+  ): void {
+    const { service, metrics, drains, pings } = this.options;
+    const tail = new Tail(
+      service.engine,
+      id,
+      cursor,
+      {
+        // Whole frames written straight to the socket, between those of `ws`: it has nothing queued, since it is only
+        // asked for pings and the close.
+        send: (events) => socket.write(frames(events)) || socket.writableLength < BUFFERED_BYTES_MAX,
+        end: (error) => closeFor(webSocket, error),
+      },
+      {
+        ...(wanted !== undefined && { wanted }),
+        count: (events, live) => metrics.tailEvents.inc({ phase: live ? "live" : "replay" }, events),
+      },
+    );
+    const onDrain = (): void => tail.resume();
+    socket.on("drain", onDrain);
+    const forget = [pings.add(webSocket), drains.add({ drain: () => webSocket.close(1001, "server_draining") })];
+    metrics.openTails.inc({ kind: "websocket" });
+    webSocket.on("close", () => {
+      tail.stop();
+      for (const undo of forget) undo();
+      metrics.openTails.dec({ kind: "websocket" });
+    });
+    // A broken connection ends in "close"; there is nobody left to tell.
+    webSocket.on("error", () => undefined);
+    tail.start();
+  }
+}
+
+function batchFrames(prefix: Buffer, batchSize: number): (events: readonly StoredEvent[]) => Buffer {
+  return (events) => {
+    const frames: Buffer[] = [];
+    for (let at = 0; at < events.length; at += batchSize) {
+      frames.push(textFrame([eventArray(prefix, events.slice(at, at + batchSize))]));
+    }
+    return Buffer.concat(frames);
+  };
+}
+
+/** Why a socket ends, as its close code: 4004 is final, 1011 may be tried again. */
+function closeFor(webSocket: WebSocket, { code }: DaybookError): void {
+  if (code === "session_not_found") webSocket.close(4004, "session_deleted");
+  else webSocket.close(1011, code);
+}
+
+export function decodedId(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch (cause) {
+    throw new DaybookError("invalid_session_id", "The path is not percent-encoded UTF-8.", { cause });
+  }
+}
+
+/** An HTTP answer on a socket that wanted to be upgraded. */
+export function refuseUpgrade(socket: Duplex, error: DaybookError): void {
+  const body = JSON.stringify(error.toBody());
+  const headers = {
+    ...errorHeaders(error),
+    "content-type": "application/json; charset=utf-8",
+    "content-length": String(Buffer.byteLength(body)),
+    connection: "close",
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.on("error", () => undefined);
+  socket.end(`HTTP/1.1 ${ERRORS[error.code].http} ${reasonOf(error)}\r\n${lines.join("")}\r\n${body}`);
+}
+
+function reasonOf({ code }: DaybookError): string {
+  return code.replaceAll("_", " ");
+}

@@ -1,0 +1,211 @@
+import {
+  AppendManyResult,
+  AppendMany,
+  AppendOne,
+  AppendResult,
+  CreateSession,
+  DaybookError,
+  EventPage,
+  LIMITS,
+  PatchSession,
+  SessionList,
+  SessionRecord,
+} from "@daybook/protocol";
+import type { FastifyReply } from "fastify";
+import { Type } from "typebox";
+import type { Metrics } from "../metrics.js";
+import { type Call, type Route, sendJson } from "../http/route.js";
+import { encodeListCursor, readListQuery } from "../service/read-list-query.js";
+import { readCreate, readPatch } from "../service/read-session.js";
+import { type AppendLimits, readAppend } from "../service/read-append.js";
+import { recordJson } from "../service/session-record.js";
+import type { SessionService } from "../service/session-service.js";
+import { readEvents, type ReadEventsOptions } from "./read-events.js";
+
+/** Title and metadata, with room for a spelling in escapes. */
+const HEADER_BODY_BYTES_MAX = 512 * 1024;
+
+export interface SessionRoutesOptions extends ReadEventsOptions {
+  readonly service: SessionService;
+  readonly metrics: Metrics;
+  readonly limits: AppendLimits;
+}
+
+const limitParameter = {
+  name: "limit",
+  description: `How many at most, 1 to ${LIMITS.pageSizeMax}.`,
+  schema: Type.Integer({ minimum: 1, maximum: LIMITS.pageSizeMax, default: LIMITS.pageSizeDefault }),
+};
+
+/** The session dialect over REST, but for tails. */
+export function sessionRoutes(options: SessionRoutesOptions): Route[] {
+  return [...recordRoutes(options), ...flagRoutes(options), appendRoute(options), eventsRoute(options)];
+}
+
+function recordRoutes({ service }: SessionRoutesOptions): Route[] {
+  const success = { status: 200, description: "The session's record.", schema: SessionRecord };
+  return [
+    {
+      method: "POST",
+      path: "/v1/sessions",
+      summary: "Create a session",
+      body: CreateSession,
+      success: { ...success, status: 201 },
+      errors: ["invalid_session", "invalid_session_id", "invalid_metadata", "session_exists", "session_deleted"],
+      bodyBytesMax: HEADER_BODY_BYTES_MAX,
+      handle: async ({ caller, body, reply }) =>
+        sendJson(reply, 201, recordJson(await service.create(caller, readCreate(body)))),
+    },
+    {
+      method: "GET",
+      path: "/v1/sessions",
+      summary: "List sessions",
+      description: "Ordered by id unless asked otherwise. Archived ones are left out unless asked for.",
+      query: [
+        limitParameter,
+        { name: "cursor", description: "The `next_cursor` of the page before.", schema: Type.String() },
+        { name: "archived", description: "Which sessions.", schema: Type.Enum(["false", "true", "all"]) },
+        { name: "metadata.KEY", description: "Only sessions whose metadata has this value, as text; repeatable.", schema: Type.String() },
+        { name: "sort", description: "Order by.", schema: Type.Enum(["id", "created", "updated"]) },
+        { name: "order", description: "Direction.", schema: Type.Enum(["asc", "desc"]) },
+      ],
+      success: { status: 200, description: "A page.", schema: SessionList },
+      errors: ["invalid_list_query", "invalid_limit", "invalid_cursor"],
+      handle: (call) => listSessions(service, call),
+    },
+    {
+      method: "GET",
+      path: "/v1/sessions/:id",
+      summary: "Get a session",
+      success,
+      errors: ["invalid_session_id", "session_not_found"],
+      handle: async ({ caller, params, reply }) =>
+        sendJson(reply, 200, recordJson(await service.get(service.logId(caller, params.id ?? "")))),
+    },
+    {
+      method: "PATCH",
+      path: "/v1/sessions/:id",
+      summary: "Change title or metadata",
+      description: "Metadata is merged member by member of its top level; a null title clears it.",
+      body: PatchSession,
+      success,
+      errors: ["invalid_session", "invalid_session_id", "invalid_metadata", "session_not_found", "expected_version_conflict"],
+      bodyBytesMax: HEADER_BODY_BYTES_MAX,
+      handle: async ({ caller, params, body, reply }) => {
+        const id = service.logId(caller, params.id ?? "");
+        return sendJson(reply, 200, recordJson(await service.patch(id, readPatch(body))));
+      },
+    },
+    {
+      method: "DELETE",
+      path: "/v1/sessions/:id",
+      summary: "Erase a session and its events",
+      description: "For ever: its bytes are erased on disk, its open tails end, its id is never usable again.",
+      success: { status: 204, description: "Erased." },
+      errors: ["invalid_session_id", "session_not_found"],
+      handle: async ({ caller, params, reply }) => {
+        await service.erase(service.logId(caller, params.id ?? ""));
+        return reply.code(204).send();
+      },
+    },
+  ];
+}
+
+async function listSessions(service: SessionService, { caller, query, reply }: Call): Promise<FastifyReply> {
+  const list = readListQuery(query, caller.principal.tenant);
+  const { sessions, next } = await service.list(list);
+  const cursor = next === undefined ? "null" : JSON.stringify(encodeListCursor(next, list));
+  return sendJson(reply, 200, `{"sessions":[${sessions.map(recordJson).join(",")}],"next_cursor":${cursor}}`);
+}
+
+function flagRoutes({ service }: SessionRoutesOptions): Route[] {
+  return [true, false].map((archived) => ({
+    method: "POST",
+    path: `/v1/sessions/:id/${archived ? "archive" : "unarchive"}`,
+    summary: archived ? "Hide a session from lists" : "Show a session in lists again",
+    description: "A flag; nothing is deleted, and events can still be appended. A second time is fine.",
+    success: { status: 200, description: "The session's record.", schema: SessionRecord },
+    errors: ["invalid_session_id", "session_not_found"],
+    bodyBytesMax: HEADER_BODY_BYTES_MAX,
+    handle: async ({ caller, params, reply }: Call) => {
+      const id = service.logId(caller, params.id ?? "");
+      return sendJson(reply, 200, recordJson(await service.archive(id, archived)));
+    },
+  }));
+}
+
+function appendRoute({ service, metrics, limits }: SessionRoutesOptions): Route {
+  return {
+    method: "POST",
+    path: "/v1/sessions/:id/append",
+    summary: "Append one event or a list of events",
+    description:
+      "Answered once the events are on disk. All events of a list are committed together or none is. The same " +
+      "producer_id and producer_seq with the same content is a retry: it answers the first seq and writes nothing.",
+    body: Type.Union([AppendOne, AppendMany]),
+    success: {
+      status: 201,
+      description: "Durable.",
+      schema: Type.Union([AppendResult, AppendManyResult]),
+    },
+    errors: [
+      "invalid_event",
+      "invalid_metadata",
+      "invalid_refs",
+      "invalid_session_id",
+      "session_not_found",
+      "expected_seq_conflict",
+      "producer_seq_conflict",
+      "producer_replay_conflict",
+      "state_conflict",
+      "session_closed",
+      "event_too_large",
+      "event_store_backpressure",
+      "storage_unavailable",
+    ],
+    handle: async ({ caller, params, body, reply }) => {
+      const startedAt = performance.now();
+      const id = service.logId(caller, params.id ?? "");
+      try {
+        const command = readAppend(body, caller, limits);
+        const { results, lastSeq } = await service.append(id, command);
+        const first = results[0];
+        if (first === undefined) throw new DaybookError("invalid_event", "events must hold at least one event.");
+        metrics.appends.inc({ result: "ok" });
+        const committed = Math.max(lastSeq, service.durableSeq(id));
+        const cursor = Math.max(...results.map(({ seq }) => seq));
+        const frontier = `"last_seq":${lastSeq},"cursor":${cursor},"committed_cursor":${committed}}`;
+        return sendJson(
+          reply,
+          201,
+          command.batch
+            ? `{"results":${JSON.stringify(results)},${frontier}`
+            : `{"seq":${first.seq},"deduped":${String(first.deduped)},${frontier}`,
+        );
+      } catch (error) {
+        metrics.appends.inc({ result: error instanceof DaybookError ? error.code : "internal_error" });
+        throw error;
+      } finally {
+        metrics.appendSeconds.observe((performance.now() - startedAt) / 1000);
+      }
+    },
+  };
+}
+
+function eventsRoute(options: SessionRoutesOptions): Route {
+  return {
+    method: "GET",
+    path: "/v1/sessions/:id/events",
+    summary: "Read events",
+    description: "After a cursor, or the page that ends just before a seq. With `wait` it holds the answer until there is something.",
+    query: [
+      { name: "cursor", description: "Events after this seq.", schema: Type.Integer({ minimum: 0, default: 0 }) },
+      { name: "before", description: "The page that ends just before this seq.", schema: Type.Integer({ minimum: 1 }) },
+      limitParameter,
+      { name: "wait", description: "Seconds to wait for an event, with cursor.", schema: Type.Integer({ minimum: 0, maximum: LIMITS.waitSecondsMax }) },
+    ],
+    success: { status: 200, description: "A page, ascending.", schema: EventPage },
+    errors: ["invalid_cursor", "invalid_limit", "invalid_request", "invalid_session_id", "session_not_found"],
+    handle: (call) => readEvents(options.service, call, options),
+  };
+}

@@ -1,0 +1,102 @@
+import { randomUUID } from "node:crypto";
+import { DaybookError } from "@daybook/protocol";
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { Logger } from "pino";
+import { Query } from "../service/query.js";
+import type { Metrics } from "../metrics.js";
+import { checkOrigin, type OriginPolicy } from "./origin-guard.js";
+import { asDaybookError, errorHeaders } from "./send-error.js";
+
+export interface HttpOptions {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly origins: OriginPolicy;
+  readonly batchBytesMax: number;
+  readonly isDraining: () => boolean;
+}
+
+const CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
+/** Longest percent-encoded id: 256 characters of up to three bytes, each written as %XX, and room to say that it is too long. */
+const PARAM_LENGTH_MAX = 8_192;
+
+/** The HTTP server with what all routes share: raw JSON bodies, origins, errors, request ids. */
+export function createHttpApp(options: HttpOptions): FastifyInstance {
+  const app = fastify({
+    loggerInstance: options.logger as FastifyBaseLogger,
+    disableRequestLogging: true,
+    genReqId: () => randomUUID(),
+    bodyLimit: options.batchBytesMax,
+    routerOptions: { maxParamLength: PARAM_LENGTH_MAX, querystringParser: (text) => Query.parse(text) as never },
+    // Slow headers and bodies: a connection that does not get on is cut.
+    requestTimeout: 30_000,
+    connectionTimeout: 0,
+    keepAliveTimeout: 65_000,
+    forceCloseConnections: false,
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
+  });
+  app.removeAllContentTypeParsers();
+  // The text that came in is the text that goes out, so bodies stay bytes here.
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.setErrorHandler(sendError);
+  app.setNotFoundHandler((request, reply) => sendError(unknownRoute(request), request, reply));
+  addOriginHooks(app, options);
+  app.addHook("onResponse", (request, reply, done) => {
+    options.metrics.requests.inc({ status: String(reply.statusCode) });
+    request.log.debug({ method: request.method, route: request.routeOptions.url, status: reply.statusCode, ms: reply.elapsedTime });
+    done();
+  });
+  return app;
+}
+
+function addOriginHooks(app: FastifyInstance, { origins, isDraining }: HttpOptions): void {
+  app.addHook("onRequest", (request, reply, done) => {
+    void reply.header("x-request-id", request.id);
+    if (isDraining()) void reply.header("connection", "close");
+    const { host, origin } = request.headers;
+    let allowed: string | undefined;
+    try {
+      allowed = checkOrigin({ host, origin }, origins);
+    } catch (error) {
+      done(error as Error);
+      return;
+    }
+    if (allowed !== undefined) {
+      void reply.headers({
+        "access-control-allow-origin": allowed,
+        "access-control-expose-headers": "*",
+        vary: "origin",
+      });
+    }
+    if (request.method !== "OPTIONS") {
+      done();
+      return;
+    }
+    void reply
+      .code(204)
+      .headers({
+        "access-control-allow-methods": CORS_METHODS,
+        "access-control-allow-headers": request.headers["access-control-request-headers"] ?? "*",
+        "access-control-max-age": "600",
+      })
+      .send();
+  });
+}
+
+function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const known = asDaybookError(error);
+  if (known.facts.http >= 500) request.log.error({ err: known.cause ?? known, code: known.code }, "a request failed");
+  else request.log.debug({ code: known.code }, known.message);
+  return reply
+    .code(known.facts.http)
+    .headers({ ...errorHeaders(known), "content-type": "application/json; charset=utf-8" })
+    .send(JSON.stringify(known.toBody()));
+}
+
+function unknownRoute(request: FastifyRequest): DaybookError {
+  return new DaybookError(
+    "not_found",
+    `There is no ${request.method} ${request.url.split("?")[0]?.slice(0, 200) ?? ""}. GET /docs shows what there is.`,
+  );
+}

@@ -1,0 +1,181 @@
+import { resolve } from "node:path";
+import type { AddressInfo } from "node:net";
+import type { Server as HttpServer } from "node:http";
+import { type EmbeddedEngine, type EngineEvents, openEngine, openMemoryEngine } from "@daybook/engine-embedded";
+import { pino, type Logger } from "pino";
+import { RawTails, refuseUpgrade } from "./dialects/raw-tail.js";
+import { SocketPings } from "./dialects/socket-pings.js";
+import { DrainList } from "./http/drain.js";
+import { isLoopback } from "./http/origin-guard.js";
+import { Metrics } from "./metrics.js";
+import { OpsListener } from "./ops.js";
+import { buildApp } from "./app.js";
+import { OPEN_CALLER } from "./service/caller.js";
+import { SessionService } from "./service/session-service.js";
+import type { Settings } from "./settings.js";
+import { DaybookError } from "@daybook/protocol";
+
+export interface RunningServer {
+  readonly url: string;
+  readonly opsUrl: string;
+  /** Undefined when nothing is kept on disk. */
+  readonly dataDir: string | undefined;
+  /** Resolves with the exit code once the server has stopped, for whatever reason. */
+  readonly closed: Promise<number>;
+  /** Drains and stops. */
+  close(): Promise<void>;
+}
+
+/** A stop that takes longer than this is cut short. */
+const STOP_MS_MAX = 10_000;
+
+/**
+ * Starts a server.
+ * @throws StoreRefused when the data folder cannot be opened; Error when a port cannot be had or a setting forbids it.
+ */
+export async function serve(settings: Settings, options: { readonly logger?: Logger } = {}): Promise<RunningServer> {
+  if (settings.auth === "none" && !isLoopback(settings.host)) {
+    throw new Error(`--auth none listens on this machine only, not on ${settings.host}. Use --host 127.0.0.1.`);
+  }
+  const logger = options.logger ?? pino({ level: settings.logLevel, base: undefined });
+  const server = new Serving(settings, logger);
+  await server.start();
+  return server;
+}
+
+class Serving implements RunningServer {
+  url = "";
+  opsUrl = "";
+  readonly dataDir: string | undefined;
+  readonly closed: Promise<number>;
+  private resolveClosed: (exitCode: number) => void = () => undefined;
+  private readonly drains = new DrainList();
+  private readonly pings: SocketPings;
+  private engine: EmbeddedEngine | undefined;
+  private metrics: Metrics | undefined;
+  private ops: OpsListener | undefined;
+  private http: HttpServer | undefined;
+  private exitCode = 0;
+  private stopping: Promise<void> | undefined;
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly logger: Logger,
+  ) {
+    this.dataDir = settings.store === "embedded" ? resolve(settings.dataDir) : undefined;
+    this.closed = new Promise((resolveClosed) => (this.resolveClosed = resolveClosed));
+    this.pings = new SocketPings(settings.pingSeconds);
+  }
+
+  async start(): Promise<void> {
+    this.metrics = new Metrics({
+      viewLagBytes: () => this.engine?.viewLagBytes ?? 0,
+      queueBytes: () => this.engine?.queueBytes ?? 0,
+      openLogs: () => this.engine?.openLogs ?? 0,
+      erasuresPending: () => this.engine?.erasuresPending ?? 0,
+    });
+    this.engine = await this.openStore(this.metrics);
+    try {
+      this.ops = new OpsListener(this.metrics, () => this.isReady);
+      this.opsUrl = await this.ops.listen(this.settings.opsPort);
+      this.url = await this.listen(this.engine, this.metrics);
+    } catch (error) {
+      await this.ops?.close().catch(() => undefined);
+      await this.engine.close();
+      this.pings.close();
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    this.stopping ??= this.stop();
+    return this.stopping;
+  }
+
+  private get isReady(): boolean {
+    return this.url !== "" && !this.drains.draining;
+  }
+
+  private openStore(metrics: Metrics): Promise<EmbeddedEngine> {
+    const { segmentBytes, queueBytesMax, recentBytesMax, reserveBytes } = this.settings;
+    const options = {
+      settings: { segmentBytes, queueBytesMax, recentBytesMax, reserveBytes },
+      events: this.engineEvents(metrics),
+    };
+    return this.dataDir === undefined ? openMemoryEngine(options) : openEngine(this.dataDir, options);
+  }
+
+  private engineEvents(metrics: Metrics): EngineEvents {
+    return {
+      batchDurable: ({ commits, events, bytes, syncMs }) => {
+        metrics.events.inc(events);
+        metrics.bytes.inc(bytes);
+        metrics.batchCommits.observe(commits);
+        metrics.syncSeconds.observe(syncMs / 1000);
+      },
+      viewsWritten: ({ ms }) => metrics.viewWriteSeconds.observe(ms / 1000),
+      log: (message, details) => this.logger.info(details ?? {}, message),
+      fatal: (error) => {
+        this.logger.fatal({ err: error }, "the store cannot go on; the next start recovers from disk");
+        this.exitCode = 70;
+        void this.close();
+      },
+    };
+  }
+
+  private async listen(engine: EmbeddedEngine, metrics: Metrics): Promise<string> {
+    const { settings, drains, logger } = this;
+    const service = new SessionService(engine);
+    const origins = { allowed: settings.allowOrigin, loopbackOnly: settings.auth === "none" };
+    const callerOf = (): typeof OPEN_CALLER => OPEN_CALLER;
+    const app = buildApp({ settings, service, metrics, drains, logger, origins, callerOf });
+    const tails = new RawTails({ service, metrics, logger, drains, pings: this.pings, origins, callerOf });
+    app.server.on("upgrade", (request, socket, head) => {
+      const id = /^\/v1\/sessions\/([^/?]+)\/tail(?:\?|$)/.exec(request.url ?? "")?.[1];
+      if (this.drains.draining) refuseUpgrade(socket, new DaybookError("shutting_down", "The server is shutting down."));
+      else if (id === undefined) refuseUpgrade(socket, new DaybookError("not_found", "There is no socket at this path."));
+      else tails.upgrade(request, socket, head, id);
+    });
+    await app.ready();
+    this.http = app.server;
+    await new Promise<void>((listening, failed) => {
+      app.server.once("error", failed);
+      app.server.listen({ port: settings.port, host: settings.host, backlog: 4096 }, listening);
+    });
+    const { port } = app.server.address() as AddressInfo;
+    const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host;
+    return `http://${host}:${port}`;
+  }
+
+  /**
+   * Readiness goes first, then no new connections; tails and long polls end at once, requests in flight finish,
+   * unfinished ones are cut after a while; the store closes when nobody can ask it any more.
+   */
+  private async stop(): Promise<void> {
+    this.logger.info("draining");
+    const watchdog = setTimeout(() => {
+      this.logger.error("draining took too long");
+      this.resolveClosed(this.exitCode === 0 ? 75 : this.exitCode);
+    }, STOP_MS_MAX);
+    watchdog.unref();
+    this.drains.drain();
+    await this.closeHttp();
+    this.pings.close();
+    await this.engine?.close();
+    await this.ops?.close();
+    clearTimeout(watchdog);
+    this.logger.info("stopped");
+    this.resolveClosed(this.exitCode);
+  }
+
+  private async closeHttp(): Promise<void> {
+    const { http } = this;
+    if (http === undefined) return;
+    const cut = setTimeout(() => http.closeAllConnections(), this.settings.drainSeconds * 1000);
+    const closed = new Promise<void>((done) => http.close(() => done()));
+    http.closeIdleConnections();
+    await closed;
+    clearTimeout(cut);
+  }
+}
+

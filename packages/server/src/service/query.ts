@@ -1,0 +1,76 @@
+import { DaybookError, type ErrorCode } from "@daybook/protocol";
+
+/** A query string, decoded strictly. Which error a bad one is depends on the route, so it is said when asked. */
+export class Query {
+  private constructor(
+    private readonly pairs: readonly (readonly [string, string])[],
+    private readonly bad: string | undefined,
+  ) {}
+
+  static parse(text: string): Query {
+    const pairs: [string, string][] = [];
+    for (const part of text.split("&")) {
+      if (part === "") continue;
+      const at = part.indexOf("=");
+      const name = at < 0 ? part : part.slice(0, at);
+      const value = at < 0 ? "" : part.slice(at + 1);
+      try {
+        pairs.push([decode(name), decode(value)]);
+      } catch {
+        // decodeURIComponent says nothing beyond "malformed"; the part itself is what helps.
+        return new Query(pairs, part);
+      }
+    }
+    return new Query(pairs, undefined);
+  }
+
+  /** @throws DaybookError when some part is not percent-encoded UTF-8. */
+  refuseBad(code: ErrorCode): void {
+    if (this.bad === undefined) return;
+    throw new DaybookError(code, `The query is not percent-encoded UTF-8 at ${JSON.stringify(this.bad.slice(0, 80))}.`);
+  }
+
+  /** The value of a parameter. @throws DaybookError when it is given twice. */
+  one(name: string, code: ErrorCode): string | undefined {
+    this.refuseBad(code);
+    const values = this.pairs.filter(([other]) => other === name);
+    if (values.length > 1) throw new DaybookError(code, `${name} is given ${values.length} times; give it once.`);
+    return values[0]?.[1];
+  }
+
+  /** A whole number, plainly written. */
+  integer(name: string, code: ErrorCode, bounds: { minimum: number; maximum: number }): number | undefined {
+    const text = this.one(name, code);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    const good = /^(0|[1-9]\d*)$/.test(text) && value >= bounds.minimum && value <= bounds.maximum;
+    if (good) return value;
+    const range =
+      bounds.maximum === Number.MAX_SAFE_INTEGER
+        ? `of at least ${bounds.minimum}`
+        : `from ${bounds.minimum} to ${bounds.maximum}`;
+    throw new DaybookError(code, `${name} must be a whole number ${range}, not ${JSON.stringify(text.slice(0, 40))}.`);
+  }
+
+  /** All parameters, in order. */
+  all(): readonly (readonly [string, string])[] {
+    return this.pairs;
+  }
+}
+
+function decode(text: string): string {
+  return decodeURIComponent(text.replaceAll("+", " "));
+}
+
+/** Where a reader stands: the last seq it has. */
+export function readCursor(query: Query, name = "cursor"): number | undefined {
+  return query.integer(name, "invalid_cursor", { minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+}
+
+/** A cursor beyond the end is a mistake: what it points behind was never written. */
+export function refuseBeyond(cursor: number, lastSeq: number): void {
+  if (cursor <= lastSeq) return;
+  throw new DaybookError("invalid_cursor", `cursor is ${cursor}, the session's last seq is ${lastSeq}.`, {
+    details: { last_seq: lastSeq },
+  });
+}

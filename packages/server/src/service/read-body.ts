@@ -1,0 +1,80 @@
+import { isUtf8 } from "node:buffer";
+import {
+  DaybookError,
+  type ErrorCode,
+  type JsonShape,
+  JsonSyntaxError,
+  LIMITS,
+  parseJson,
+} from "@daybook/protocol";
+import { Compile } from "typebox/compile";
+import type { Static, TSchema } from "typebox";
+
+/** Which error a fault of the body is: by the top-level member it lies in, else the route's own. */
+export interface BodyCodes {
+  readonly code: ErrorCode;
+  readonly byMember?: Readonly<Record<string, ErrorCode>>;
+}
+
+/**
+ * A reader of one kind of body: strict JSON, then the schema. Nothing is coerced; what the schema does not name is
+ * ignored; the first thing that is wrong is said with its place.
+ */
+export function bodyReader<Schema extends TSchema>(
+  schema: Schema,
+  shape: JsonShape,
+  codes: BodyCodes,
+): (body: Buffer | undefined) => Static<Schema> {
+  const check = checker(schema, codes);
+  return (body) => check(parseBody(body, shape, codes));
+}
+
+/** Checks a parsed value against a schema. */
+export function checker<Schema extends TSchema>(schema: Schema, codes: BodyCodes): (value: unknown) => Static<Schema> {
+  const compiled = Compile(schema);
+  return (value) => {
+    if (compiled.Check(value)) return value;
+    const [first] = compiled.Errors(value);
+    const place = memberPlace(first?.instancePath ?? "", first);
+    const why = first?.message ?? "is not valid";
+    throw new DaybookError(codeAt(place, codes), `${place === "" ? "The body" : place} ${why}.`);
+  };
+}
+
+/** Strict JSON of a body, with the members that the shape names kept as they came. */
+export function parseBody(body: Buffer | undefined, shape: JsonShape, codes: BodyCodes): unknown {
+  const text = textOf(body, codes.code);
+  try {
+    return parseJson(text, shape, { depthMax: LIMITS.jsonDepthMax });
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    const code = error.reason === "syntax" ? codes.code : codeAt(error.path, codes);
+    throw new DaybookError(code, `The body is not valid JSON: ${error.message}.`);
+  }
+}
+
+/** `events[3].metadata.a` lies in the member `metadata`. */
+function codeAt(place: string, { code, byMember }: BodyCodes): ErrorCode {
+  const member = /^(?:events\[\d+\]\.?)?([^.[]*)/.exec(place)?.[1] ?? "";
+  return byMember?.[member] ?? code;
+}
+
+/** UTF-8 text of a body. An absent one reads as `{}`: several calls have nothing to say. */
+function textOf(body: Buffer | undefined, code: ErrorCode): string {
+  if (body === undefined || body.length === 0) return "{}";
+  if (!isUtf8(body)) throw new DaybookError(code, "The body is not valid UTF-8.");
+  return body.toString("utf8");
+}
+
+/** `/events/3/refs` → `events[3].refs`; a missing member is named too. */
+function memberPlace(pointer: string, error: unknown): string {
+  const place = pointer
+    .split("/")
+    .slice(1)
+    .map((part) => (/^\d+$/.test(part) ? `[${part}]` : `.${part.replaceAll("~1", "/").replaceAll("~0", "~")}`))
+    .join("")
+    .replace(/^\./, "");
+  const missing = (error as { params?: { requiredProperties?: string[] } } | undefined)?.params?.requiredProperties?.[0];
+  if (missing === undefined) return place;
+  return place === "" ? missing : `${place}.${missing}`;
+}

@@ -1,0 +1,134 @@
+import { randomBytes } from "node:crypto";
+import {
+  type Append,
+  type Appended,
+  type Create,
+  decideAppend,
+  decideArchive,
+  decideCreate,
+  decideErase,
+  decidePatch,
+  LogId,
+  needsOfAppend,
+  type Patch,
+} from "@daybook/core";
+import type { Engine, ListPage, ListQuery, Page, Session } from "@daybook/engine";
+import { DaybookError, whyNotAnId } from "@daybook/protocol";
+import type { Caller } from "./caller.js";
+
+/** What can be done with sessions. Dialects translate to these calls and back; only these know the engine. */
+export class SessionService {
+  constructor(readonly engine: Engine) {}
+
+  /** The log an id names for this caller. Ids live per tenant. @throws DaybookError invalid_session_id */
+  logId(caller: Caller, id: string): LogId {
+    const why = whyNotAnId(id);
+    if (why !== undefined) throw new DaybookError("invalid_session_id", `The session id ${why}.`);
+    return new LogId(caller.principal.tenant, id);
+  }
+
+  async create(
+    caller: Caller,
+    input: { readonly id?: string | undefined; readonly title: string | null; readonly metadata: string },
+  ): Promise<Session> {
+    // 120 random bits: nobody guesses one, and none is made twice.
+    const id = input.id ?? `ses_${randomBytes(15).toString("base64url")}`;
+    const { type, id: creatorId } = caller.principal;
+    const command: Create = {
+      session: this.logId(caller, id),
+      header: { creator: { type, id: creatorId }, title: input.title, metadata: input.metadata },
+    };
+    await this.engine.transact(command.session, {}, (head) => decideCreate(head, command));
+    return this.get(command.session);
+  }
+
+  async get(id: LogId): Promise<Session> {
+    const session = await this.engine.session(id);
+    if (session === undefined) throw notFound();
+    return session;
+  }
+
+  list(query: ListQuery): Promise<ListPage> {
+    return this.engine.list(query);
+  }
+
+  append(id: LogId, command: Append): Promise<Appended> {
+    return this.engine.transact(id, needsOfAppend(command), (head, facts, now) =>
+      decideAppend(head, facts, command, now),
+    );
+  }
+
+  async patch(id: LogId, command: Patch): Promise<Session> {
+    await this.engine.transact(id, { header: true }, (head, facts) => decidePatch(head, facts, command));
+    return this.get(id);
+  }
+
+  async archive(id: LogId, archived: boolean): Promise<Session> {
+    await this.engine.transact(id, {}, (head) => decideArchive(head, archived));
+    return this.get(id);
+  }
+
+  erase(id: LogId): Promise<void> {
+    return this.engine.transact(id, {}, (head) => decideErase(head, id));
+  }
+
+  /** The last readable seq. @throws DaybookError session_not_found */
+  lastSeq(id: LogId): number {
+    const head = this.engine.head(id);
+    if (head === undefined || head.status === "deleted") throw notFound();
+    return head.lastSeq;
+  }
+
+  /** The durable frontier; 0 once the session is gone. */
+  durableSeq(id: LogId): number {
+    return this.engine.head(id)?.lastSeq ?? 0;
+  }
+
+  /** A whole page, however many pieces the engine reads it in. */
+  async page(id: LogId, afterSeq: number, limit: number): Promise<Page> {
+    const limits = { eventsMax: limit, bytesMax: PAGE_BYTES_MAX };
+    return this.engine.read(id, afterSeq, limits);
+  }
+
+  /** The page that ends just before a seq; shorter than asked when its events are very large. */
+  async pageBefore(id: LogId, before: number, limit: number): Promise<Page> {
+    const last = Math.min(before - 1, this.lastSeq(id));
+    if (last <= 0) return { events: [], lastSeq: this.lastSeq(id) };
+    for (let count = Math.min(limit, last); ; count = Math.ceil(count / 2)) {
+      const page = await this.page(id, last - count, count);
+      if (page.events.at(-1)?.seq === last) return page;
+    }
+  }
+
+  /**
+   * Resolves once there is something after the cursor, or the time is up, or earlier when told to: `onStop` is given
+   * what ends the wait and answers with how to take that back.
+   */
+  async waitForMore(
+    id: LogId,
+    afterSeq: number,
+    waitMs: number,
+    onStop: (stop: () => void) => () => void,
+  ): Promise<void> {
+    if (waitMs === 0 || this.lastSeq(id) > afterSeq) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, waitMs);
+      const unwatch = this.engine.watch(id, done);
+      const takeBack = onStop(done);
+      function done(): void {
+        clearTimeout(timer);
+        unwatch();
+        takeBack();
+        resolve();
+      }
+    });
+  }
+}
+
+/** A page of large events ends early; the reader goes on from its cursor. */
+const PAGE_BYTES_MAX = 8 * 1024 * 1024;
+
+export function notFound(): DaybookError {
+  return new DaybookError("session_not_found", "There is no session with this id. Create it with POST /v1/sessions.");
+}
+
