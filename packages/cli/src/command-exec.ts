@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
 import type { Context } from "./context.js";
-import { CommandFailure, messageOf } from "./failures.js";
+import { CommandFailure, Interrupted, messageOf } from "./failures.js";
 import { EXIT } from "./exit-codes.js";
-import { exitCodeOfSignal } from "./io.js";
-import { Outbox } from "./outbox.js";
+import { type EndSignal, exitCodeOfSignal } from "./io.js";
+import { batchBody, Outbox, type Outgoing } from "./outbox.js";
 import { actorFrom, nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
 import { type Recorder, runRecorded } from "./run-recorded.js";
 import type { Patience, ServerClient } from "./server-client.js";
@@ -70,13 +70,14 @@ async function exec(context: Context, client: ServerClient, job: Job): Promise<n
   await ensureSession(client, job.session);
   const giveUp = new AbortController();
   const outbox = openOutbox(context, client, job, giveUp.signal);
-  const [program = "", ...args] = job.commandLine;
-  const exitCode = await runRecorded(program, args, recorderInto(outbox, job.options), io);
-  let interruptedBy: "SIGINT" | "SIGTERM" | undefined;
-  const stopListening = io.onEndSignal((signal) => {
+  let interruptedBy: EndSignal | undefined;
+  const interrupted = (signal: EndSignal): void => {
     interruptedBy = signal;
     giveUp.abort();
-  });
+  };
+  const [program = "", ...args] = job.commandLine;
+  const exitCode = await runRecorded(program, args, recorderInto(outbox, job.options, interrupted), io);
+  const stopListening = io.onEndSignal(interrupted);
   try {
     await outbox.flushed();
     return exitCode;
@@ -89,14 +90,9 @@ async function exec(context: Context, client: ServerClient, job: Job): Promise<n
   }
 }
 
-function openOutbox(
-  context: Context,
-  client: ServerClient,
-  job: Job,
-  signal: AbortSignal,
-): Outbox<{ text: string }> {
+function openOutbox(context: Context, client: ServerClient, job: Job, signal: AbortSignal): Outbox<Outgoing> {
   const say = (text: string): void => {
-    if (isOpen(context.io.stderr)) context.io.stderr.write(`daybook: ${text}\n`);
+    if (isOpen(context.io.stderr)) context.say(text);
   };
   const patience: Patience = {
     patienceMs: job.options.patience * 1000,
@@ -104,11 +100,10 @@ function openOutbox(
     onTrouble: (why) => say(`${why}; keeping the output here and trying again`),
   };
   return new Outbox(async (batch) => {
-    const body = `{"events":[${batch.map(({ text }) => text).join(",")}]}`;
     try {
-      await append(client, job.session, body, patience);
+      await append(client, job.session, batchBody(batch), patience);
     } catch (error) {
-      const why = messageOf(error) || "interrupted";
+      const why = error instanceof Interrupted ? "interrupted" : messageOf(error);
       say(`the record in ${job.session} is incomplete from here on: ${why}`);
       throw error;
     }
@@ -116,7 +111,11 @@ function openOutbox(
 }
 
 /** Numbers the events of one run; the pair is set once, so that every retry carries the same. */
-function recorderInto(outbox: Outbox<{ text: string }>, options: ExecOptions): Recorder {
+function recorderInto(
+  outbox: Outbox<Outgoing>,
+  options: ExecOptions,
+  interrupted: (signal: EndSignal) => void,
+): Recorder {
   const producerId = `exec:${randomUUID()}`;
   let producerSeq = 0;
   const add = (kind: string, payload: Record<string, unknown>): void => {
@@ -134,5 +133,6 @@ function recorderInto(outbox: Outbox<{ text: string }>, options: ExecOptions): R
     output: (details) => add("output", details),
     exited: (details) => add("exited", details),
     room: () => outbox.room(),
+    interrupted,
   };
 }

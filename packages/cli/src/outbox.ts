@@ -11,6 +11,11 @@ export interface OutboxLimits {
   readonly batchBytesMax: number;
 }
 
+/** What a batch is as the body of an append. */
+export function batchBody(batch: readonly Outgoing[]): string {
+  return `{"events":[${batch.map(({ text }) => text).join(",")}]}`;
+}
+
 const MIB = 1024 * 1024;
 
 /** Half of what the server takes in one append, so that limits set lower there do not bite at once. */
@@ -27,7 +32,7 @@ export const OUTBOX_LIMITS: OutboxLimits = {
  * Once `send` fails, everything queued and added later is dropped: a later event must not overtake a lost one.
  */
 export class Outbox<Item extends Outgoing> {
-  failure: Error | undefined;
+  private failure: Error | undefined;
   private queue: { item: Item; bytes: number }[] = [];
   private queuedBytes = 0;
   private isSending = false;
@@ -38,9 +43,9 @@ export class Outbox<Item extends Outgoing> {
     private readonly limits: OutboxLimits = OUTBOX_LIMITS,
   ) {}
 
-  /** Queued or in flight. */
-  get pending(): number {
-    return this.queue.length;
+  /** Nothing more will be sent. */
+  get hasFailed(): boolean {
+    return this.failure !== undefined;
   }
 
   add(item: Item): void {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
-import { type Io, exitCodeOfSignal, type Output } from "./io.js";
+import { type EndSignal, type Io, exitCodeOfSignal, type Output } from "./io.js";
 import { LineSplitter } from "./split-lines.js";
 import { isOpen, writeOutput } from "./write-output.js";
 
@@ -10,6 +10,8 @@ export interface Recorder {
   output(details: { stream: "stdout" | "stderr"; line: string; continued?: true }): void;
   exited(details: { code: number | null; signal: string | null; duration_ms: number; error?: string }): void;
   room(): Promise<void>;
+  /** A signal came when there was no command left to take it, only its output to be recorded. */
+  interrupted(signal: EndSignal): void;
 }
 
 /** A longer line is recorded in pieces. Even with every byte escaped in JSON, a piece is far below an event's limit. */
@@ -31,7 +33,7 @@ export async function runRecorded(
   const child = spawn(command, args, { stdio: [stdin, "pipe", "pipe"] });
   if (child.pid !== undefined) recorder.started({ command, args, cwd: process.cwd(), pid: child.pid });
   if (child.stdin !== null) feed(io, child.stdin);
-  const stopForwarding = forwardSignals(io, child);
+  const stopForwarding = forwardSignals(io, child, recorder);
   const ended = endOf(child);
   await Promise.all([
     pump(child.stdout, "stdout", io.stdout, recorder),
@@ -99,8 +101,10 @@ function feed(io: Io, target: NonNullable<ChildProcess["stdin"]>): void {
  * A terminal sends Ctrl-C to every process in the foreground, the command too: passed on, it would get it twice, and
  * many programs take the second one as "now, without cleaning up".
  */
-function forwardSignals(io: Io, child: ChildProcess): () => void {
+function forwardSignals(io: Io, child: ChildProcess, recorder: Recorder): () => void {
   return io.onEndSignal((signal) => {
+    const isOver = child.exitCode !== null || child.signalCode !== null;
+    if (isOver) return recorder.interrupted(signal);
     if (signal === "SIGINT" && io.stdin.isTTY === true) return;
     child.kill(signal);
   });

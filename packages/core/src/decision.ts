@@ -16,7 +16,7 @@ export type Decision<Answer> =
 /** What a rule may ask beside the head. The command named it before, so that the engine has it at hand. */
 export interface Facts {
   producer(id: string): ProducerWindow | undefined;
-  /** The stored JSON of an event that a remembered pair became. */
+  /** The stored JSON of an event that a named pair became, or that was named by its seq. */
   eventJson(seq: number): string;
   /** The newest version of a state key, tombstones too. */
   key(key: string): KeyVersion | undefined;
@@ -27,6 +27,8 @@ export interface Facts {
 export interface Needs {
   readonly pairs?: readonly { readonly producerId: string; readonly producerSeq: number }[];
   readonly keys?: readonly string[];
+  /** Stored events wanted by seq, as far as they exist. */
+  readonly seqs?: readonly number[];
   readonly header?: boolean;
 }
 

@@ -32,6 +32,7 @@ export interface ImportedHeader {
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
   readonly version: number;
+  readonly archived: boolean;
 }
 
 export type Entry = EventEntry | HeaderEntry;
@@ -83,7 +84,7 @@ function createdHead(entry: Extract<HeaderEntry, { kind: "create" }>, atMs: numb
     lastSeq: 0,
     version: imported?.version ?? 1,
     status: "open",
-    archived: false,
+    archived: imported?.archived ?? false,
     createdAtMs: imported?.createdAtMs ?? atMs,
     updatedAtMs: imported?.updatedAtMs ?? atMs,
   };

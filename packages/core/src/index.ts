@@ -1,5 +1,6 @@
 export * from "./decide-append.js";
 export * from "./decide-header.js";
+export * from "./decide-import.js";
 export * from "./decision.js";
 export * from "./entry.js";
 export * from "./event-json.js";

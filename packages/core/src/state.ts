@@ -1,4 +1,5 @@
-import { DaybookError, LIMITS, parseJson, type JsonShape, RawJson, type StateInput } from "@daybook/protocol";
+import type { RawJson} from "@daybook/protocol";
+import { DaybookError, LIMITS, parseJson, type JsonShape, type StateInput } from "@daybook/protocol";
 import type { StateOperation } from "./entry.js";
 
 /** A key's newest version, as decide needs it. */

@@ -39,15 +39,25 @@ export class FactLoader {
 
   private missingEvents(log: LiveLog): number[] {
     const seqs: number[] = [];
-    for (const { producerId, producerSeq } of this.needs.pairs ?? []) {
-      const window = log.window(producerId);
-      const seq = window === undefined ? undefined : seqOfPair(window, producerSeq);
-      if (seq === undefined || this.events.has(seq)) continue;
+    for (const seq of this.wantedSeqs(log)) {
+      if (this.events.has(seq)) continue;
       const json = log.recentJson(seq) ?? this.writer.undurableJson(log, seq);
       if (json === undefined) seqs.push(seq);
       else this.events.set(seq, json);
     }
     return seqs;
+  }
+
+  /** The stored events that the command names, by producer pair or by seq. */
+  private *wantedSeqs(log: LiveLog): Generator<number> {
+    for (const { producerId, producerSeq } of this.needs.pairs ?? []) {
+      const window = log.window(producerId);
+      const seq = window === undefined ? undefined : seqOfPair(window, producerSeq);
+      if (seq !== undefined) yield seq;
+    }
+    for (const seq of this.needs.seqs ?? []) {
+      if (seq <= (log.head?.lastSeq ?? 0)) yield seq;
+    }
   }
 
   private async load(log: LiveLog, seqs: readonly number[], header: boolean): Promise<void> {

@@ -5,7 +5,7 @@ import { StoreRefused } from "./refusals.js";
 
 // The package has no types and no ES module; this is all that is used of it.
 const { tryLock } = createRequire(import.meta.url)("fs-native-extensions") as {
-  tryLock(descriptor: number): boolean;
+  readonly tryLock: (descriptor: number) => boolean;
 };
 
 /**

@@ -96,24 +96,15 @@ export class LogWriter {
     });
   }
 
-  /** Answers once everything that was decided about this log so far is durable. */
-  afterDurable<Answer>(log: LiveLog | undefined, answer: () => Answer): Promise<Answer> {
+  /** Answers — or refuses — once everything that was decided about this log so far is durable. */
+  async afterDurable<Answer>(log: LiveLog | undefined, answer: () => Answer): Promise<Answer> {
     const batch = log?.lastBatch;
-    return new Promise((resolve, reject) => {
-      const settle: Waiter["settle"] = (error) => {
-        if (error !== undefined) {
-          reject(error);
-          return;
-        }
-        try {
-          resolve(answer());
-        } catch (refusal) {
-          reject(refusal as Error);
-        }
-      };
-      if (batch === undefined || batch.durable) settle(undefined);
-      else batch.waiters.push({ settle });
-    });
+    if (batch?.durable === false) {
+      await new Promise<void>((resolve, reject) => {
+        batch.waiters.push({ settle: (error) => (error === undefined ? resolve() : reject(error)) });
+      });
+    }
+    return answer();
   }
 
   /** The JSON of an event that is not durable yet: a retry can overtake its first try. */

@@ -27,6 +27,13 @@ export async function recover(segments: Segments, views: Views, table: LogTable)
   return run.finish();
 }
 
+/** The same, for looking only: the log is left as it is. */
+export async function bringForward(segments: Segments, views: Views, table: LogTable): Promise<void> {
+  const run = new Recovery(segments, views, table);
+  await run.readAll();
+  await run.flush();
+}
+
 class Recovery {
   private batches = 0;
   private unflushedBytes = 0;
@@ -139,7 +146,7 @@ class Recovery {
     };
   }
 
-  private async flush(): Promise<void> {
+  async flush(): Promise<void> {
     const flush = new Flush();
     for (const log of this.table.takeDirty()) {
       flush.take(log);

@@ -46,7 +46,7 @@ export class Segments {
    * Opens the folder's segments, or begins a new log.
    * @throws StoreRefused when a segment is missing, unreadable, of another store or of another format.
    */
-  static async open(files: LogFiles): Promise<Segments> {
+  static async open(files: LogFiles, mode: "write" | "read" = "write"): Promise<Segments> {
     const numbers = (await files.list())
       .flatMap((name) => segmentOfName(name) ?? [])
       .sort((one, other) => one - other);
@@ -54,24 +54,25 @@ export class Segments {
     for (const [index, number] of numbers.entries()) {
       if (number !== index + 1) throw damaged(segmentName(index + 1), 0, "the file is missing");
       const header = await readSegmentHeader(files, number);
-      if (header === undefined && index === numbers.length - 1 && index > 0) {
+      if (header === undefined && index === numbers.length - 1 && (await isUnbegun(files, number))) {
         // The crash came between creating this file and syncing its header: nothing in it was ever acknowledged.
-        await files.remove(segmentName(number));
-        await files.syncFolder();
+        if (mode === "write") await removeSynced(files, segmentName(number));
         break;
       }
       if (header === undefined) throw damaged(segmentName(number), 0, "its header is damaged");
       headers.push(header);
       await checkSealed(files, headers);
     }
-    if (headers.length === 0) return Segments.begin(files, numbers.length > 0);
-    const last = headers.at(-1) as SegmentHeader;
-    const tail = await files.open(segmentName(last.segment), "write");
+    const last = headers.at(-1);
+    if (last === undefined) {
+      if (mode === "read") throw new StoreRefused("not_a_store", "There is no log in this folder.");
+      return Segments.begin(files);
+    }
+    const tail = await files.open(segmentName(last.segment), mode);
     return new Segments(files, last.storeId, headers, tail, SEGMENT_HEADER_BYTES);
   }
 
-  private static async begin(files: LogFiles, tornFirst: boolean): Promise<Segments> {
-    if (tornFirst) await files.remove(segmentName(1));
+  private static async begin(files: LogFiles): Promise<Segments> {
     const storeId = randomBytes(16).toString("hex");
     const header: SegmentHeader = { segment: 1, firstBatch: 1, previousLength: 0, storeId };
     const tail = await createSegment(files, header);
@@ -283,6 +284,19 @@ async function readSegmentHeader(files: LogFiles, segment: number): Promise<Segm
   } finally {
     await file.close();
   }
+}
+
+/** Too short to hold anything but its own header. */
+async function isUnbegun(files: LogFiles, segment: number): Promise<boolean> {
+  const file = await files.open(segmentName(segment), "read");
+  const size = await file.size();
+  await file.close();
+  return size <= SEGMENT_HEADER_BYTES;
+}
+
+async function removeSynced(files: LogFiles, name: string): Promise<void> {
+  await files.remove(name);
+  await files.syncFolder();
 }
 
 /** The newest header vouches for the segment before it. */

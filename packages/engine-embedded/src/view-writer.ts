@@ -13,7 +13,7 @@ const CATCH_UP_MS = 5_000;
 const BLOCK_OVERHEAD_BYTES = 512;
 
 interface Collected {
-  readonly flush: Flush;
+  readonly flush: Flush<LiveLog>;
   readonly stand: Stand;
   /** Bytes of log written up to this stand, since the start. */
   readonly bytes: number;
@@ -107,7 +107,7 @@ export class ViewWriter {
   /** Folds these logs again from what is on disk, after a batch that changed them was lost. */
   async restore(segments: Segments, touched: Set<LiveLog>): Promise<void> {
     await this.writing;
-    for (const log of this.collected?.flush.logs ?? []) touched.add(log as LiveLog);
+    for (const log of this.collected?.flush.logs ?? []) touched.add(log);
     this.collected = undefined;
     for (const log of touched) {
       log.reset();
@@ -146,7 +146,7 @@ export class ViewWriter {
   private collect(): void {
     if (this.collected !== undefined || this.writing !== undefined) return;
     this.due = false;
-    const flush = new Flush();
+    const flush = new Flush<LiveLog>();
     for (const log of this.table.takeDirty()) flush.take(log);
     this.collected = { flush, stand: this.latest, bytes: this.sealedBytes };
   }
@@ -167,7 +167,7 @@ export class ViewWriter {
     const startedAt = performance.now();
     const records = await this.views.write(flush, stand);
     flush.release();
-    for (const log of flush.logs as LiveLog[]) log.releaseDurableHeader();
+    for (const log of flush.logs) log.releaseDurableHeader();
     this.flushedBytes = bytes;
     this.events.viewsWritten({ records, ms: performance.now() - startedAt });
     this.dropRecent(stand.nextBatch - 1);

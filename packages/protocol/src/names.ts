@@ -27,8 +27,7 @@ function whyNotPlainText(text: string): string | undefined {
   return text.isWellFormed() ? undefined : "must be well-formed Unicode";
 }
 
-const PRINCIPAL_TYPES = ["user", "agent", "service"] as const;
-export type PrincipalType = (typeof PRINCIPAL_TYPES)[number];
+export type PrincipalType = "user" | "agent" | "service";
 
 /** Who acts: a person, an agent or a service of one tenant. */
 export interface Principal {

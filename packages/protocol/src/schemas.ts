@@ -125,6 +125,8 @@ export const Event = Type.Object({
   state: Type.Optional(JsonObject("The state change committed with this event.")),
 });
 
+export type Event = Static<typeof Event>;
+
 export const AppendResult = Type.Object({
   seq: Type.Integer({ minimum: 1 }),
   last_seq: Type.Integer({ minimum: 1 }),

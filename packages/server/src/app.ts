@@ -25,7 +25,12 @@ export interface AppParts {
 }
 
 /** All calls of the HTTP API. */
-export function allRoutes({ settings, service, metrics, drains }: Pick<AppParts, "settings" | "service" | "metrics" | "drains">): Route[] {
+export function allRoutes({
+  settings,
+  service,
+  metrics,
+  drains,
+}: Pick<AppParts, "settings" | "service" | "metrics" | "drains">): Route[] {
   return [
     ...sessionRoutes({ service, metrics, drains, limits: settings }),
     tailRoute({ service, metrics, drains }),

@@ -1,7 +1,12 @@
 import { resolve } from "node:path";
 import type { AddressInfo } from "node:net";
 import type { Server as HttpServer } from "node:http";
-import { type EmbeddedEngine, type EngineEvents, openEngine, openMemoryEngine } from "@daybook/engine-embedded";
+import {
+  type EmbeddedEngine,
+  type EngineEvents,
+  openEngine,
+  openMemoryEngine,
+} from "@daybook/engine-embedded";
 import { pino, type Logger } from "pino";
 import { RawTails, refuseUpgrade } from "./dialects/raw-tail.js";
 import { SocketPings } from "./dialects/socket-pings.js";
@@ -33,11 +38,16 @@ const STOP_MS_MAX = 10_000;
  * Starts a server.
  * @throws StoreRefused when the data folder cannot be opened; Error when a port cannot be had or a setting forbids it.
  */
-export async function serve(settings: Settings, options: { readonly logger?: Logger } = {}): Promise<RunningServer> {
-  if (settings.auth === "none" && !isLoopback(settings.host)) {
-    throw new Error(`--auth none listens on this machine only, not on ${settings.host}. Use --host 127.0.0.1.`);
+export async function serve(
+  settings: Settings,
+  options: { readonly logger?: Logger } = {},
+): Promise<RunningServer> {
+  if (!isLoopback(settings.host)) {
+    throw new Error(
+      `--auth none listens on this machine only, not on ${settings.host}. Use --host 127.0.0.1.`,
+    );
   }
-  const logger = options.logger ?? pino({ level: settings.logLevel, base: undefined });
+  const logger = options.logger ?? pino({ level: settings.logLevel, base: null });
   const server = new Serving(settings, logger);
   await server.start();
   return server;
@@ -126,14 +136,16 @@ class Serving implements RunningServer {
   private async listen(engine: EmbeddedEngine, metrics: Metrics): Promise<string> {
     const { settings, drains, logger } = this;
     const service = new SessionService(engine);
-    const origins = { allowed: settings.allowOrigin, loopbackOnly: settings.auth === "none" };
+    const origins = { allowed: settings.allowOrigin, loopbackOnly: true };
     const callerOf = (): typeof OPEN_CALLER => OPEN_CALLER;
     const app = buildApp({ settings, service, metrics, drains, logger, origins, callerOf });
     const tails = new RawTails({ service, metrics, logger, drains, pings: this.pings, origins, callerOf });
     app.server.on("upgrade", (request, socket, head) => {
       const id = /^\/v1\/sessions\/([^/?]+)\/tail(?:\?|$)/.exec(request.url ?? "")?.[1];
-      if (this.drains.draining) refuseUpgrade(socket, new DaybookError("shutting_down", "The server is shutting down."));
-      else if (id === undefined) refuseUpgrade(socket, new DaybookError("not_found", "There is no socket at this path."));
+      if (this.drains.draining)
+        refuseUpgrade(socket, new DaybookError("shutting_down", "The server is shutting down."));
+      else if (id === undefined)
+        refuseUpgrade(socket, new DaybookError("not_found", "There is no socket at this path."));
       else tails.upgrade(request, socket, head, id);
     });
     await app.ready();
@@ -178,4 +190,3 @@ class Serving implements RunningServer {
     clearTimeout(cut);
   }
 }
-

@@ -8,7 +8,7 @@ export interface Setting {
   readonly description: string;
   readonly default: string | number | boolean | undefined;
   /** @throws Error with a sentence that says what would be right. */
-  parse(text: string): unknown;
+  readonly parse: (text: string) => unknown;
 }
 
 export interface Settings {
@@ -37,14 +37,16 @@ function number(minimum: number, maximum: number): (value: string) => number {
   return (value) => {
     const parsed = Number(value);
     const good = /^\d+$/.test(value) && parsed >= minimum && parsed <= maximum;
-    if (!good) throw new Error(`must be a whole number from ${minimum} to ${maximum}, not ${JSON.stringify(value)}.`);
+    if (!good)
+      throw new Error(`must be a whole number from ${minimum} to ${maximum}, not ${JSON.stringify(value)}.`);
     return parsed;
   };
 }
 
 function oneOf(...choices: readonly string[]): (value: string) => string {
   return (value) => {
-    if (!choices.includes(value)) throw new Error(`must be one of ${choices.join(", ")}, not ${JSON.stringify(value)}.`);
+    if (!choices.includes(value))
+      throw new Error(`must be one of ${choices.join(", ")}, not ${JSON.stringify(value)}.`);
     return value;
   };
 }
@@ -58,7 +60,8 @@ function origins(value: string): string[] {
     .map((item) => {
       if (item === "*") return item;
       const origin = URL.canParse(item) ? new URL(item).origin : "null";
-      if (origin === "null") throw new Error(`must be origins like https://app.example.com, not ${JSON.stringify(item)}.`);
+      if (origin === "null")
+        throw new Error(`must be origins like https://app.example.com, not ${JSON.stringify(item)}.`);
       return origin;
     });
 }
@@ -69,25 +72,73 @@ const GIB = 1024 * MIB;
 export const SETTINGS: readonly Setting[] = [
   setting("host", "<address>", "address to listen on; anything but loopback needs auth", "127.0.0.1", text),
   setting("port", "<number>", "HTTP and WebSocket port; 0 takes a free one", 4000, number(0, 65_535)),
-  setting("opsPort", "<number>", "port for health and metrics, always on 127.0.0.1; 0 takes a free one", 4001, number(0, 65_535)),
+  setting(
+    "opsPort",
+    "<number>",
+    "port for health and metrics, always on 127.0.0.1; 0 takes a free one",
+    4001,
+    number(0, 65_535),
+  ),
   setting("dataDir", "<folder>", "where everything is kept", "./daybook-data", text),
-  setting("store", "<kind>", "embedded keeps data on disk; memory forgets everything at the end", "embedded", oneOf("embedded", "memory")),
+  setting(
+    "store",
+    "<kind>",
+    "embedded keeps data on disk; memory forgets everything at the end",
+    "embedded",
+    oneOf("embedded", "memory"),
+  ),
   setting("auth", "<mode>", "none: everybody on this machine may do everything", "none", oneOf("none")),
   setting("allowOrigin", "<origins>", "web origins whose pages may call, comma-separated, or *", "", origins),
-  setting("logLevel", "<level>", "how much is logged", "info", oneOf("trace", "debug", "info", "warn", "error", "silent")),
+  setting(
+    "logLevel",
+    "<level>",
+    "how much is logged",
+    "info",
+    oneOf("trace", "debug", "info", "warn", "error", "silent"),
+  ),
   setting("eventBytesMax", "<bytes>", "largest event", MIB, number(1024, 64 * MIB)),
   setting("batchEventsMax", "<count>", "most events in one append", 1_000, number(1, 10_000)),
   setting("batchBytesMax", "<bytes>", "largest body of one append", 8 * MIB, number(1024, 256 * MIB)),
-  setting("segmentBytes", "<bytes>", "a log file is sealed once it is this long", 64 * MIB, number(MIB, 4 * GIB)),
-  setting("queueBytesMax", "<bytes>", "appends waiting for the disk before they get 429", 32 * MIB, number(MIB, 4 * GIB)),
-  setting("recentBytesMax", "<bytes>", "recent events kept in memory for tails", 64 * MIB, number(MIB, 64 * GIB)),
-  setting("reserveBytes", "<bytes>", "appends are refused when less than this is free on disk", 256 * MIB, number(0, 1024 * GIB)),
+  setting(
+    "segmentBytes",
+    "<bytes>",
+    "a log file is sealed once it is this long",
+    64 * MIB,
+    number(MIB, 4 * GIB),
+  ),
+  setting(
+    "queueBytesMax",
+    "<bytes>",
+    "appends waiting for the disk before they get 429",
+    32 * MIB,
+    number(MIB, 4 * GIB),
+  ),
+  setting(
+    "recentBytesMax",
+    "<bytes>",
+    "recent events kept in memory for tails",
+    64 * MIB,
+    number(MIB, 64 * GIB),
+  ),
+  setting(
+    "reserveBytes",
+    "<bytes>",
+    "appends are refused when less than this is free on disk",
+    256 * MIB,
+    number(0, 1024 * GIB),
+  ),
   setting("drainSeconds", "<seconds>", "how long a stop waits for unfinished requests", 5, number(0, 600)),
-  setting("pingSeconds", "<seconds>", "how often idle sockets are asked whether they live", 25, number(1, 600)),
+  setting(
+    "pingSeconds",
+    "<seconds>",
+    "how often idle sockets are asked whether they live",
+    25,
+    number(1, 600),
+  ),
 ];
 
-function setting<Name extends keyof Settings>(
-  name: Name,
+function setting(
+  name: keyof Settings,
   value: string,
   description: string,
   defaultValue: Setting["default"],
@@ -115,7 +166,8 @@ export function readSettings(
   const settings: Record<string, unknown> = {};
   for (const { name, flag, env: variable, parse, default: defaultValue } of SETTINGS) {
     const given = flags[name] ?? env[variable] ?? defaultValue;
-    const place = flags[name] === undefined && env[variable] !== undefined ? variable : (flag.split(" ")[0] ?? flag);
+    const place =
+      flags[name] === undefined && env[variable] !== undefined ? variable : (flag.split(" ")[0] ?? flag);
     try {
       // A value that was parsed before is taken as it is.
       settings[name] = typeof given === "string" ? parse(given) : given;

@@ -30,8 +30,8 @@ export interface Listed {
 }
 
 /** What a log was when it was taken; the log itself goes on. */
-interface Taken {
-  readonly log: OpenLog;
+interface Taken<Log extends OpenLog = OpenLog> {
+  readonly log: Log;
   readonly id: LogId;
   readonly head: Head;
   readonly pairs: number;
@@ -49,11 +49,11 @@ interface Taken {
  * What a set of changed logs adds to the views. Taking is quick, because it has to happen between two decisions;
  * the records are made later, a few at a time.
  */
-export class Flush {
-  private readonly taken: Taken[] = [];
+export class Flush<Log extends OpenLog = OpenLog> {
+  private readonly taken: Taken<Log>[] = [];
 
   /** Takes what is new of a log, as it stands now. */
-  take(log: OpenLog): void {
+  take(log: Log): void {
     const { id, head } = log;
     // Erased payloads without their erase entry so far: there is nothing true to say about this log yet.
     if (id === undefined || head === undefined || (log.zeroed && head.status !== "deleted")) return;
@@ -76,7 +76,7 @@ export class Flush {
     log.listed = deleted ? undefined : { archived: head.archived, updatedAtMs: head.updatedAtMs };
   }
 
-  get logs(): OpenLog[] {
+  get logs(): Log[] {
     return this.taken.map(({ log }) => log);
   }
 

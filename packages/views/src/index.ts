@@ -1,3 +1,4 @@
+export * from "./compare-views.js";
 export * from "./flush.js";
 export * from "./frame-position.js";
 export * from "./indexed-members.js";

@@ -114,6 +114,16 @@ export class Views implements LogRecords {
     });
   }
 
+  countSessions(): { sessions: number; erased: number } {
+    const count = { sessions: 0, erased: 0 };
+    for (const { value } of this.within(["h"])) {
+      const { head } = decodeHeadRecord(value as never, (tenant, id) => new LogId(tenant, id));
+      if (head.status === "deleted") count.erased++;
+      else count.sessions++;
+    }
+    return count;
+  }
+
   get(key: Key): unknown {
     return this.database.get(key);
   }

@@ -10,7 +10,10 @@ export function registerDocs(app: FastifyInstance, routes: readonly Route[], ver
   app.get("/docs", (_request, reply) =>
     reply
       .type("text/html; charset=utf-8")
-      .header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'")
+      .header(
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+      )
       .header("x-content-type-options", "nosniff")
       .send(DOCS_PAGE),
   );

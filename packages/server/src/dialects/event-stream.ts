@@ -84,7 +84,10 @@ function messagePieces(prefix: Buffer, event: StoredEvent): Buffer[] {
   const start = Buffer.from(`id: ${event.seq}\ndata: `);
   const json = event.bytes.subarray(1);
   // A line end is white space between JSON tokens here, but the end of a field there.
-  const safe = json.includes(0x0a) || json.includes(0x0d) ? Buffer.from(json.toString("utf8").replace(/\r\n|\r|\n/g, "\ndata: ")) : json;
+  const safe =
+    json.includes(0x0a) || json.includes(0x0d)
+      ? Buffer.from(json.toString("utf8").replace(/\r\n|\r|\n/g, "\ndata: "))
+      : json;
   return [start, prefix, safe, END];
 }
 

@@ -33,7 +33,12 @@ function operation(route: Route): Record<string, unknown> {
       required: true,
       schema: { type: "string", maxLength: 256 },
     })),
-    ...(route.query ?? []).map(({ name, description, schema }) => ({ name, in: "query", description, schema })),
+    ...(route.query ?? []).map(({ name, description, schema }) => ({
+      name,
+      in: "query",
+      description,
+      schema,
+    })),
   ];
   return {
     operationId: operationId(route),
@@ -52,8 +57,16 @@ function operation(route: Route): Record<string, unknown> {
 }
 
 function operationId({ method, path }: Route): string {
-  const words = path.split("/").map((part) => part.replace(/^:(\w)/, (_all, letter: string) => `By${letter.toUpperCase()}`));
-  return method.toLowerCase() + words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join("").replace(/\W/g, "");
+  const words = path
+    .split("/")
+    .map((part) => part.replace(/^:(\w)/, (_all, letter: string) => `By${letter.toUpperCase()}`));
+  return (
+    method.toLowerCase() +
+    words
+      .map((word) => word.slice(0, 1).toUpperCase() + word.slice(1))
+      .join("")
+      .replace(/\W/g, "")
+  );
 }
 
 /** Errors grouped by status, each code named. */
@@ -66,7 +79,10 @@ function errorResponses(codes: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(
     [...byStatus].map(([status, names]) => [
       status,
-      { description: names.map((name) => `\`${name}\``).join(", "), content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } } },
+      {
+        description: names.map((name) => `\`${name}\``).join(", "),
+        content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
+      },
     ]),
   );
 }

@@ -56,18 +56,28 @@ export class RawTails {
   }
 
   /** Everything that can be wrong is found before the upgrade is answered. */
-  private prepare(request: IncomingMessage, socket: Duplex, encodedId: string): (webSocket: WebSocket) => void {
+  private prepare(
+    request: IncomingMessage,
+    socket: Duplex,
+    encodedId: string,
+  ): (webSocket: WebSocket) => void {
     const { service, origins, callerOf } = this.options;
     checkOrigin(request.headers, origins);
     const caller = callerOf(request);
     const id = service.logId(caller, decodedId(encodedId));
     const query = Query.parse(request.url?.split("?")[1] ?? "");
     const cursor = readCursor(query) ?? 0;
-    const batch = query.integer("batch_size", "invalid_tail_batch_size", { minimum: 2, maximum: LIMITS.tailBatchSizeMax });
+    const batch = query.integer("batch_size", "invalid_tail_batch_size", {
+      minimum: 2,
+      maximum: LIMITS.tailBatchSizeMax,
+    });
     const agent = query.one("agent", "invalid_request");
     refuseBeyond(cursor, service.lastSeq(id));
     const prefix = eventPrefix(caller.principal.tenant);
-    const frames = batch === undefined ? (events: readonly StoredEvent[]) => eventFrames(prefix, events) : batchFrames(prefix, batch);
+    const frames =
+      batch === undefined
+        ? (events: readonly StoredEvent[]) => eventFrames(prefix, events)
+        : batchFrames(prefix, batch);
     const wanted = agent === undefined ? undefined : actorTest(`agent:${agent}`);
     return (webSocket) => {
       this.follow(webSocket, socket, { frames, tail: { id, cursor, wanted } });
@@ -77,9 +87,16 @@ export class RawTails {
   private follow(
     webSocket: WebSocket,
     socket: Duplex,
-    { frames, tail: { id, cursor, wanted } }: {
+    {
+      frames,
+      tail: { id, cursor, wanted },
+    }: {
       frames: (events: readonly StoredEvent[]) => Buffer;
-      tail: { id: Parameters<SessionService["lastSeq"]>[0]; cursor: number; wanted: ((event: StoredEvent) => boolean) | undefined };
+      tail: {
+        id: Parameters<SessionService["lastSeq"]>[0];
+        cursor: number;
+        wanted: ((event: StoredEvent) => boolean) | undefined;
+      };
     },
   ): void {
     const { service, metrics, drains, pings } = this.options;
@@ -100,7 +117,10 @@ export class RawTails {
     );
     const onDrain = (): void => tail.resume();
     socket.on("drain", onDrain);
-    const forget = [pings.add(webSocket), drains.add({ drain: () => webSocket.close(1001, "server_draining") })];
+    const forget = [
+      pings.add(webSocket),
+      drains.add({ drain: () => webSocket.close(1001, "server_draining") }),
+    ];
     metrics.openTails.inc({ kind: "websocket" });
     webSocket.on("close", () => {
       tail.stop();

@@ -22,7 +22,8 @@ export async function readEvents(
   const cursor = readCursor(query);
   const before = query.integer("before", "invalid_cursor", { minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
   const limit =
-    query.integer("limit", "invalid_limit", { minimum: 1, maximum: LIMITS.pageSizeMax }) ?? LIMITS.pageSizeDefault;
+    query.integer("limit", "invalid_limit", { minimum: 1, maximum: LIMITS.pageSizeMax }) ??
+    LIMITS.pageSizeDefault;
   const wait = query.integer("wait", "invalid_request", { minimum: 0, maximum: LIMITS.waitSecondsMax });
   if (before !== undefined && (cursor !== undefined || wait !== undefined)) {
     throw new DaybookError("invalid_cursor", "before goes with neither cursor nor wait.");

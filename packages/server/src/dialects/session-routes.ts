@@ -16,6 +16,7 @@ import { Type } from "typebox";
 import type { Metrics } from "../metrics.js";
 import { type Call, type Route, sendJson } from "../http/route.js";
 import { encodeListCursor, readListQuery } from "../service/read-list-query.js";
+import { ImportBody, readImport } from "../service/read-import.js";
 import { readCreate, readPatch } from "../service/read-session.js";
 import { type AppendLimits, readAppend } from "../service/read-append.js";
 import { recordJson } from "../service/session-record.js";
@@ -39,23 +40,20 @@ const limitParameter = {
 
 /** The session dialect over REST, but for tails. */
 export function sessionRoutes(options: SessionRoutesOptions): Route[] {
-  return [...recordRoutes(options), ...flagRoutes(options), appendRoute(options), eventsRoute(options)];
+  return [
+    ...lookRoutes(options),
+    ...changeRoutes(options),
+    ...flagRoutes(options),
+    appendRoute(options),
+    eventsRoute(options),
+    importRoute(options),
+  ];
 }
 
-function recordRoutes({ service }: SessionRoutesOptions): Route[] {
-  const success = { status: 200, description: "The session's record.", schema: SessionRecord };
+const RECORD = { status: 200, description: "The session's record.", schema: SessionRecord };
+
+function lookRoutes({ service }: SessionRoutesOptions): Route[] {
   return [
-    {
-      method: "POST",
-      path: "/v1/sessions",
-      summary: "Create a session",
-      body: CreateSession,
-      success: { ...success, status: 201 },
-      errors: ["invalid_session", "invalid_session_id", "invalid_metadata", "session_exists", "session_deleted"],
-      bodyBytesMax: HEADER_BODY_BYTES_MAX,
-      handle: async ({ caller, body, reply }) =>
-        sendJson(reply, 201, recordJson(await service.create(caller, readCreate(body)))),
-    },
     {
       method: "GET",
       path: "/v1/sessions",
@@ -65,7 +63,11 @@ function recordRoutes({ service }: SessionRoutesOptions): Route[] {
         limitParameter,
         { name: "cursor", description: "The `next_cursor` of the page before.", schema: Type.String() },
         { name: "archived", description: "Which sessions.", schema: Type.Enum(["false", "true", "all"]) },
-        { name: "metadata.KEY", description: "Only sessions whose metadata has this value, as text; repeatable.", schema: Type.String() },
+        {
+          name: "metadata.KEY",
+          description: "Only sessions whose metadata has this value, as text; repeatable.",
+          schema: Type.String(),
+        },
         { name: "sort", description: "Order by.", schema: Type.Enum(["id", "created", "updated"]) },
         { name: "order", description: "Direction.", schema: Type.Enum(["asc", "desc"]) },
       ],
@@ -77,10 +79,32 @@ function recordRoutes({ service }: SessionRoutesOptions): Route[] {
       method: "GET",
       path: "/v1/sessions/:id",
       summary: "Get a session",
-      success,
+      success: RECORD,
       errors: ["invalid_session_id", "session_not_found"],
       handle: async ({ caller, params, reply }) =>
         sendJson(reply, 200, recordJson(await service.get(service.logId(caller, params.id ?? "")))),
+    },
+  ];
+}
+
+function changeRoutes({ service }: SessionRoutesOptions): Route[] {
+  return [
+    {
+      method: "POST",
+      path: "/v1/sessions",
+      summary: "Create a session",
+      body: CreateSession,
+      success: { ...RECORD, status: 201 },
+      errors: [
+        "invalid_session",
+        "invalid_session_id",
+        "invalid_metadata",
+        "session_exists",
+        "session_deleted",
+      ],
+      bodyBytesMax: HEADER_BODY_BYTES_MAX,
+      handle: async ({ caller, body, reply }) =>
+        sendJson(reply, 201, recordJson(await service.create(caller, readCreate(body)))),
     },
     {
       method: "PATCH",
@@ -88,8 +112,14 @@ function recordRoutes({ service }: SessionRoutesOptions): Route[] {
       summary: "Change title or metadata",
       description: "Metadata is merged member by member of its top level; a null title clears it.",
       body: PatchSession,
-      success,
-      errors: ["invalid_session", "invalid_session_id", "invalid_metadata", "session_not_found", "expected_version_conflict"],
+      success: RECORD,
+      errors: [
+        "invalid_session",
+        "invalid_session_id",
+        "invalid_metadata",
+        "session_not_found",
+        "expected_version_conflict",
+      ],
       bodyBytesMax: HEADER_BODY_BYTES_MAX,
       handle: async ({ caller, params, body, reply }) => {
         const id = service.logId(caller, params.id ?? "");
@@ -100,7 +130,8 @@ function recordRoutes({ service }: SessionRoutesOptions): Route[] {
       method: "DELETE",
       path: "/v1/sessions/:id",
       summary: "Erase a session and its events",
-      description: "For ever: its bytes are erased on disk, its open tails end, its id is never usable again.",
+      description:
+        "For ever: its bytes are erased on disk, its open tails end, its id is never usable again.",
       success: { status: 204, description: "Erased." },
       errors: ["invalid_session_id", "session_not_found"],
       handle: async ({ caller, params, reply }) => {
@@ -124,7 +155,7 @@ function flagRoutes({ service }: SessionRoutesOptions): Route[] {
     path: `/v1/sessions/:id/${archived ? "archive" : "unarchive"}`,
     summary: archived ? "Hide a session from lists" : "Show a session in lists again",
     description: "A flag; nothing is deleted, and events can still be appended. A second time is fine.",
-    success: { status: 200, description: "The session's record.", schema: SessionRecord },
+    success: RECORD,
     errors: ["invalid_session_id", "session_not_found"],
     bodyBytesMax: HEADER_BODY_BYTES_MAX,
     handle: async ({ caller, params, reply }: Call) => {
@@ -163,25 +194,12 @@ function appendRoute({ service, metrics, limits }: SessionRoutesOptions): Route 
       "event_store_backpressure",
       "storage_unavailable",
     ],
-    handle: async ({ caller, params, body, reply }) => {
+    handle: async (call) => {
       const startedAt = performance.now();
-      const id = service.logId(caller, params.id ?? "");
       try {
-        const command = readAppend(body, caller, limits);
-        const { results, lastSeq } = await service.append(id, command);
-        const first = results[0];
-        if (first === undefined) throw new DaybookError("invalid_event", "events must hold at least one event.");
+        const answer = await append(call, service, limits);
         metrics.appends.inc({ result: "ok" });
-        const committed = Math.max(lastSeq, service.durableSeq(id));
-        const cursor = Math.max(...results.map(({ seq }) => seq));
-        const frontier = `"last_seq":${lastSeq},"cursor":${cursor},"committed_cursor":${committed}}`;
-        return sendJson(
-          reply,
-          201,
-          command.batch
-            ? `{"results":${JSON.stringify(results)},${frontier}`
-            : `{"seq":${first.seq},"deduped":${String(first.deduped)},${frontier}`,
-        );
+        return sendJson(call.reply, 201, answer);
       } catch (error) {
         metrics.appends.inc({ result: error instanceof DaybookError ? error.code : "internal_error" });
         throw error;
@@ -192,20 +210,79 @@ function appendRoute({ service, metrics, limits }: SessionRoutesOptions): Route 
   };
 }
 
+async function append(
+  { caller, params, body }: Call,
+  service: SessionService,
+  limits: AppendLimits,
+): Promise<string> {
+  const id = service.logId(caller, params.id ?? "");
+  const command = readAppend(body, caller, limits);
+  const { results, lastSeq } = await service.append(id, command);
+  const [first, last] = [results[0], results.at(-1)];
+  if (first === undefined || last === undefined) throw new Error("broken invariant: an append of nothing");
+  const committed = Math.max(lastSeq, service.durableSeq(id));
+  const frontier = `"last_seq":${lastSeq},"cursor":${last.seq},"committed_cursor":${committed}}`;
+  return command.batch
+    ? `{"results":${JSON.stringify(results)},${frontier}`
+    : `{"seq":${first.seq},"deduped":${String(first.deduped)},${frontier}`;
+}
+
 function eventsRoute(options: SessionRoutesOptions): Route {
   return {
     method: "GET",
     path: "/v1/sessions/:id/events",
     summary: "Read events",
-    description: "After a cursor, or the page that ends just before a seq. With `wait` it holds the answer until there is something.",
+    description:
+      "After a cursor, or the page that ends just before a seq. With `wait` it holds the answer until there is something.",
     query: [
-      { name: "cursor", description: "Events after this seq.", schema: Type.Integer({ minimum: 0, default: 0 }) },
-      { name: "before", description: "The page that ends just before this seq.", schema: Type.Integer({ minimum: 1 }) },
+      {
+        name: "cursor",
+        description: "Events after this seq.",
+        schema: Type.Integer({ minimum: 0, default: 0 }),
+      },
+      {
+        name: "before",
+        description: "The page that ends just before this seq.",
+        schema: Type.Integer({ minimum: 1 }),
+      },
       limitParameter,
-      { name: "wait", description: "Seconds to wait for an event, with cursor.", schema: Type.Integer({ minimum: 0, maximum: LIMITS.waitSecondsMax }) },
+      {
+        name: "wait",
+        description: "Seconds to wait for an event, with cursor.",
+        schema: Type.Integer({ minimum: 0, maximum: LIMITS.waitSecondsMax }),
+      },
     ],
     success: { status: 200, description: "A page, ascending.", schema: EventPage },
     errors: ["invalid_cursor", "invalid_limit", "invalid_request", "invalid_session_id", "session_not_found"],
     handle: (call) => readEvents(options.service, call, options),
+  };
+}
+
+function importRoute({ service }: SessionRoutesOptions): Route {
+  return {
+    method: "POST",
+    path: "/v1/sessions/:id/import",
+    summary: "Import a session",
+    description:
+      "For services only. Send `session` (a record) first, then `events` as they were exported, in order: actors, " +
+      "producers, times, seqs and exact texts are kept. What is there already is passed over if it is the same.",
+    body: ImportBody,
+    success: { status: 200, description: "Durable.", schema: Type.Object({ last_seq: Type.Integer() }) },
+    errors: [
+      "invalid_event",
+      "invalid_session",
+      "invalid_session_id",
+      "forbidden",
+      "session_exists",
+      "session_not_found",
+      "session_deleted",
+      "expected_seq_conflict",
+      "session_closed",
+    ],
+    handle: async ({ caller, params, body, reply }) => {
+      const id = service.logId(caller, params.id ?? "");
+      const { lastSeq } = await service.import(caller, id, readImport(body));
+      return sendJson(reply, 200, `{"last_seq":${lastSeq}}`);
+    },
   };
 }

@@ -13,12 +13,30 @@ export function tailRoute(options: EventStreamOptions): Route {
       "Replays events after the cursor, then follows live, on one connection. As a WebSocket: one JSON text frame an " +
       "event, or with `batch_size` an array of events a frame. With `Accept: text/event-stream`: server-sent events.",
     query: [
-      { name: "cursor", description: "Events after this seq.", schema: Type.Integer({ minimum: 0, default: 0 }) },
-      { name: "batch_size", description: "WebSocket: events a frame.", schema: Type.Integer({ minimum: 2, maximum: 1_000 }) },
-      { name: "agent", description: "WebSocket: only events of the actor `agent:NAME`.", schema: Type.String() },
+      {
+        name: "cursor",
+        description: "Events after this seq.",
+        schema: Type.Integer({ minimum: 0, default: 0 }),
+      },
+      {
+        name: "batch_size",
+        description: "WebSocket: events a frame.",
+        schema: Type.Integer({ minimum: 2, maximum: 1_000 }),
+      },
+      {
+        name: "agent",
+        description: "WebSocket: only events of the actor `agent:NAME`.",
+        schema: Type.String(),
+      },
     ],
     success: { status: 200, description: "A stream of events.", schema: Event },
-    errors: ["invalid_cursor", "invalid_tail_batch_size", "invalid_websocket_upgrade", "invalid_session_id", "session_not_found"],
+    errors: [
+      "invalid_cursor",
+      "invalid_tail_batch_size",
+      "invalid_websocket_upgrade",
+      "invalid_session_id",
+      "session_not_found",
+    ],
     handle: (call) => streamEvents(options, call),
   };
 }

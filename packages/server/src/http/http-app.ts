@@ -1,6 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { DaybookError } from "@daybook/protocol";
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from "fastify";
 import type { Logger } from "pino";
 import { Query } from "../service/query.js";
 import type { Metrics } from "../metrics.js";
@@ -21,12 +27,16 @@ const PARAM_LENGTH_MAX = 8_192;
 
 /** The HTTP server with what all routes share: raw JSON bodies, origins, errors, request ids. */
 export function createHttpApp(options: HttpOptions): FastifyInstance {
+  const loggerInstance: FastifyBaseLogger = options.logger;
   const app = fastify({
-    loggerInstance: options.logger as FastifyBaseLogger,
-    disableRequestLogging: true,
+    loggerInstance,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     bodyLimit: options.batchBytesMax,
-    routerOptions: { maxParamLength: PARAM_LENGTH_MAX, querystringParser: (text) => Query.parse(text) as never },
+    routerOptions: {
+      maxParamLength: PARAM_LENGTH_MAX,
+      querystringParser: (text) => Query.parse(text) as never,
+    },
     // Slow headers and bodies: a connection that does not get on is cut.
     requestTimeout: 30_000,
     connectionTimeout: 0,
@@ -38,13 +48,20 @@ export function createHttpApp(options: HttpOptions): FastifyInstance {
   });
   app.removeAllContentTypeParsers();
   // The text that came in is the text that goes out, so bodies stay bytes here.
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) =>
+    done(null, body),
+  );
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => sendError(unknownRoute(request), request, reply));
   addOriginHooks(app, options);
   app.addHook("onResponse", (request, reply, done) => {
     options.metrics.requests.inc({ status: String(reply.statusCode) });
-    request.log.debug({ method: request.method, route: request.routeOptions.url, status: reply.statusCode, ms: reply.elapsedTime });
+    request.log.debug({
+      method: request.method,
+      route: request.routeOptions.url,
+      status: reply.statusCode,
+      ms: reply.elapsedTime,
+    });
     done();
   });
   return app;
@@ -86,7 +103,8 @@ function addOriginHooks(app: FastifyInstance, { origins, isDraining }: HttpOptio
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = asDaybookError(error);
-  if (known.facts.http >= 500) request.log.error({ err: known.cause ?? known, code: known.code }, "a request failed");
+  if (known.facts.http >= 500)
+    request.log.error({ err: known.cause ?? known, code: known.code }, "a request failed");
   else request.log.debug({ code: known.code }, known.message);
   return reply
     .code(known.facts.http)

@@ -27,14 +27,18 @@ export class Query {
   /** @throws DaybookError when some part is not percent-encoded UTF-8. */
   refuseBad(code: ErrorCode): void {
     if (this.bad === undefined) return;
-    throw new DaybookError(code, `The query is not percent-encoded UTF-8 at ${JSON.stringify(this.bad.slice(0, 80))}.`);
+    throw new DaybookError(
+      code,
+      `The query is not percent-encoded UTF-8 at ${JSON.stringify(this.bad.slice(0, 80))}.`,
+    );
   }
 
   /** The value of a parameter. @throws DaybookError when it is given twice. */
   one(name: string, code: ErrorCode): string | undefined {
     this.refuseBad(code);
     const values = this.pairs.filter(([other]) => other === name);
-    if (values.length > 1) throw new DaybookError(code, `${name} is given ${values.length} times; give it once.`);
+    if (values.length > 1)
+      throw new DaybookError(code, `${name} is given ${values.length} times; give it once.`);
     return values[0]?.[1];
   }
 
@@ -49,7 +53,10 @@ export class Query {
       bounds.maximum === Number.MAX_SAFE_INTEGER
         ? `of at least ${bounds.minimum}`
         : `from ${bounds.minimum} to ${bounds.maximum}`;
-    throw new DaybookError(code, `${name} must be a whole number ${range}, not ${JSON.stringify(text.slice(0, 40))}.`);
+    throw new DaybookError(
+      code,
+      `${name} must be a whole number ${range}, not ${JSON.stringify(text.slice(0, 40))}.`,
+    );
   }
 
   /** All parameters, in order. */

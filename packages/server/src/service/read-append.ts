@@ -33,9 +33,14 @@ const EVENT_MEMBERS = {
   expected_seq: "value",
 } as const satisfies Record<string, JsonShape>;
 
-const CODES = { code: "invalid_event", byMember: { metadata: "invalid_metadata", refs: "invalid_refs" } } as const;
+const CODES = {
+  code: "invalid_event",
+  byMember: { metadata: "invalid_metadata", refs: "invalid_refs" },
+} as const;
 /** One event, or a list of them: which it is shows once it is parsed. */
-const APPEND_SHAPE: JsonShape = { members: { ...EVENT_MEMBERS, events: { items: { members: EVENT_MEMBERS } } } };
+const APPEND_SHAPE: JsonShape = {
+  members: { ...EVENT_MEMBERS, events: { items: { members: EVENT_MEMBERS } } },
+};
 const REFS_SHAPE: JsonShape = {
   members: { to_seq: "value", step: "value", request_id: "value", sequence_id: "value" },
 };
@@ -46,10 +51,13 @@ const readRefs = bodyReader(Refs, REFS_SHAPE, { code: "invalid_refs" });
 
 /** Reads the body of an append: one event, or `{events: […]}`. */
 export function readAppend(body: Buffer | undefined, caller: Caller, limits: AppendLimits): Append {
-  if (body !== undefined && body.length > limits.batchBytesMax) throw tooLarge(limits.batchBytesMax, "The body");
+  if (body !== undefined && body.length > limits.batchBytesMax)
+    throw tooLarge(limits.batchBytesMax, "The body");
   const value = parseBody(body, APPEND_SHAPE, CODES);
-  if (typeof value === "object" && value !== null && "events" in value) return readList(value, caller, limits);
-  if (body !== undefined && body.length > limits.eventBytesMax) throw tooLarge(limits.eventBytesMax, "The event");
+  if (typeof value === "object" && value !== null && "events" in value)
+    return readList(value, caller, limits);
+  if (body !== undefined && body.length > limits.eventBytesMax)
+    throw tooLarge(limits.eventBytesMax, "The event");
   return readSingle(value, caller);
 }
 
@@ -62,7 +70,10 @@ function readSingle(value: unknown, caller: Caller): Append {
 function readList(value: object, caller: Caller, limits: AppendLimits): Append {
   const input = checkMany(value);
   if (input.events.length > limits.batchEventsMax) {
-    throw new DaybookError("invalid_event", `events holds ${input.events.length}, at most ${limits.batchEventsMax} go in one append.`);
+    throw new DaybookError(
+      "invalid_event",
+      `events holds ${input.events.length}, at most ${limits.batchEventsMax} go in one append.`,
+    );
   }
   const events = input.events.map((event, index) => {
     try {
@@ -100,7 +111,8 @@ function actorFor(given: string | undefined, { principal, anyActor }: Caller): s
   const own = actorOf(principal);
   if (given === undefined) return own;
   plain(given, "actor");
-  if (!anyActor && given !== own) throw invalid(`actor is ${JSON.stringify(given)}, this token speaks for ${JSON.stringify(own)}`);
+  if (!anyActor && given !== own)
+    throw invalid(`actor is ${JSON.stringify(given)}, this token speaks for ${JSON.stringify(own)}`);
   return given;
 }
 
@@ -122,7 +134,10 @@ function invalid(reason: string): DaybookError {
 }
 
 function tooLarge(limit: number, what: string): DaybookError {
-  return new DaybookError("event_too_large", `${what} is over ${limit} bytes. Keep large content elsewhere and refer to it.`);
+  return new DaybookError(
+    "event_too_large",
+    `${what} is over ${limit} bytes. Keep large content elsewhere and refer to it.`,
+  );
 }
 
 function atIndex(error: unknown, index: number): unknown {

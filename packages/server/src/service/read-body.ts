@@ -30,7 +30,10 @@ export function bodyReader<Schema extends TSchema>(
 }
 
 /** Checks a parsed value against a schema. */
-export function checker<Schema extends TSchema>(schema: Schema, codes: BodyCodes): (value: unknown) => Static<Schema> {
+export function checker<Schema extends TSchema>(
+  schema: Schema,
+  codes: BodyCodes,
+): (value: unknown) => Static<Schema> {
   const compiled = Compile(schema);
   return (value) => {
     if (compiled.Check(value)) return value;
@@ -71,10 +74,13 @@ function memberPlace(pointer: string, error: unknown): string {
   const place = pointer
     .split("/")
     .slice(1)
-    .map((part) => (/^\d+$/.test(part) ? `[${part}]` : `.${part.replaceAll("~1", "/").replaceAll("~0", "~")}`))
+    .map((part) =>
+      /^\d+$/.test(part) ? `[${part}]` : `.${part.replaceAll("~1", "/").replaceAll("~0", "~")}`,
+    )
     .join("")
     .replace(/^\./, "");
-  const missing = (error as { params?: { requiredProperties?: string[] } } | undefined)?.params?.requiredProperties?.[0];
+  const missing = (error as { params?: { requiredProperties?: string[] } } | undefined)?.params
+    ?.requiredProperties?.[0];
   if (missing === undefined) return place;
   return place === "" ? missing : `${place}.${missing}`;
 }

@@ -40,7 +40,11 @@ function metadataFilters(query: Query): [string, string][] {
   return filters;
 }
 
-function choice<Choice extends string>(query: Query, name: string, choices: readonly Choice[]): Choice | undefined {
+function choice<Choice extends string>(
+  query: Query,
+  name: string,
+  choices: readonly Choice[],
+): Choice | undefined {
   const given = query.one(name, "invalid_list_query");
   if (given === undefined) return undefined;
   const found = choices.find((known) => known === given);
@@ -50,7 +54,10 @@ function choice<Choice extends string>(query: Query, name: string, choices: read
 }
 
 /** Opaque to clients: sort, order and the last entry of the page before. */
-export function encodeListCursor(position: ListPosition, { sort, order }: Pick<ListQuery, "sort" | "order">): string {
+export function encodeListCursor(
+  position: ListPosition,
+  { sort, order }: Pick<ListQuery, "sort" | "order">,
+): string {
   return Buffer.from(JSON.stringify([sort, order, position.value, position.id])).toString("base64url");
 }
 

@@ -1,15 +1,29 @@
 import { byteLength, type Patch } from "@daybook/core";
-import { CreateSession, DaybookError, type JsonShape, LIMITS, PatchSession, type RawJson } from "@daybook/protocol";
+import {
+  CreateSession,
+  DaybookError,
+  type JsonShape,
+  LIMITS,
+  PatchSession,
+  type RawJson,
+} from "@daybook/protocol";
 import { bodyReader } from "./read-body.js";
 
-const CODES = { code: "invalid_session", byMember: { metadata: "invalid_metadata", id: "invalid_session_id" } } as const;
+const CODES = {
+  code: "invalid_session",
+  byMember: { metadata: "invalid_metadata", id: "invalid_session_id" },
+} as const;
 const CREATE_SHAPE: JsonShape = { members: { id: "value", title: "value", metadata: "raw" } };
 const PATCH_SHAPE: JsonShape = { members: { title: "value", metadata: "raw", expected_version: "value" } };
 
 const readCreateBody = bodyReader(CreateSession, CREATE_SHAPE, CODES);
 const readPatchBody = bodyReader(PatchSession, PATCH_SHAPE, CODES);
 
-export function readCreate(body: Buffer | undefined): { id: string | undefined; title: string | null; metadata: string } {
+export function readCreate(body: Buffer | undefined): {
+  id: string | undefined;
+  title: string | null;
+  metadata: string;
+} {
   const { id, title = null, metadata } = readCreateBody(body);
   return { id, title: checkedTitle(title), metadata: checkedMetadata(metadata) ?? "{}" };
 }
@@ -19,7 +33,10 @@ export function readPatch(body: Buffer | undefined): Patch {
   const changes = checkedMetadata(metadata);
   const nothing = changes === undefined || /^\{\s*\}$/.test(changes);
   if (title === undefined && nothing) {
-    throw new DaybookError("invalid_session", "Send a title, or metadata with at least one member, to change.");
+    throw new DaybookError(
+      "invalid_session",
+      "Send a title, or metadata with at least one member, to change.",
+    );
   }
   return {
     ...(title !== undefined && { title: checkedTitle(title) }),

@@ -7,14 +7,17 @@ import {
   decideArchive,
   decideCreate,
   decideErase,
+  decideImport,
   decidePatch,
   LogId,
   needsOfAppend,
+  needsOfImport,
   type Patch,
 } from "@daybook/core";
 import type { Engine, ListPage, ListQuery, Page, Session } from "@daybook/engine";
 import { DaybookError, whyNotAnId } from "@daybook/protocol";
 import type { Caller } from "./caller.js";
+import type { ImportStep } from "./read-import.js";
 
 /** What can be done with sessions. Dialects translate to these calls and back; only these know the engine. */
 export class SessionService {
@@ -40,6 +43,20 @@ export class SessionService {
     };
     await this.engine.transact(command.session, {}, (head) => decideCreate(head, command));
     return this.get(command.session);
+  }
+
+  /** Takes over a session and its events from an export; can be sent again when it broke off. */
+  async import(caller: Caller, id: LogId, { session, events }: ImportStep): Promise<{ lastSeq: number }> {
+    if (caller.principal.type !== "service") {
+      throw new DaybookError("forbidden", "Only a service may import: it writes in the name of others.");
+    }
+    if (session !== undefined) {
+      const command: Create = { session: id, ...session };
+      await this.engine.transact(id, {}, (head) => decideCreate(head, command));
+    }
+    return this.engine.transact(id, needsOfImport(events), (head, facts) =>
+      decideImport(head, facts, events),
+    );
   }
 
   async get(id: LogId): Promise<Session> {
@@ -129,6 +146,8 @@ export class SessionService {
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;
 
 export function notFound(): DaybookError {
-  return new DaybookError("session_not_found", "There is no session with this id. Create it with POST /v1/sessions.");
+  return new DaybookError(
+    "session_not_found",
+    "There is no session with this id. Create it with POST /v1/sessions.",
+  );
 }
-

@@ -1,0 +1,25 @@
+import { parseJson, RawJson } from "@daybook/protocol";
+
+/** A session's record for people: one member a line, values as the server wrote them. */
+export function showRecord(record: string): string {
+  const members = parseJson(record, { values: "raw" }, { depthMax: 512 });
+  if (!(members instanceof Map)) return record;
+  const rows: [string, string][] = [];
+  for (const [name, value] of members as Map<string, RawJson>) {
+    if (name === "creator_principal") rows.push(["creator", creatorOf(value)]);
+    else rows.push([name.replaceAll("_", " "), value.kind === "string" ? shown(value.text) : value.text]);
+  }
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join("\n");
+}
+
+function creatorOf(value: RawJson): string {
+  const { type, id } = JSON.parse(value.text) as { type: string; id: string };
+  return `${type}:${id}`;
+}
+
+/** A string without its quotes; with them when it holds something that would not show as it is. */
+function shown(json: string): string {
+  const text = JSON.parse(json) as string;
+  return JSON.stringify(text) === `"${text}"` ? text : json;
+}

@@ -1,0 +1,91 @@
+import {
+  type Append,
+  type Appended,
+  type Decision,
+  decideAppend,
+  decideArchive,
+  decideCreate,
+  decideErase,
+  decidePatch,
+  type Facts,
+  type Head,
+  LogId,
+  needsOfAppend,
+  type NewEvent,
+  type Patch,
+} from "@daybook/core";
+import type { Engine, ReadLimits } from "../engine.js";
+
+/** The use cases as tests call them, straight on an engine. */
+export const TENANT = "acme";
+
+export const sessionId = (id: string, tenant = TENANT): LogId => new LogId(tenant, id);
+
+export const ALL: ReadLimits = { eventsMax: 1_000_000, bytesMax: Number.MAX_SAFE_INTEGER };
+
+export function create(
+  engine: Engine,
+  id: string,
+  header: { title?: string | null; metadata?: string } = {},
+): Promise<void> {
+  const session = sessionId(id);
+  const creator = { type: "user", id: "ann" };
+  const whole = { creator, title: header.title ?? null, metadata: header.metadata ?? "{}" };
+  return engine.transact(session, {}, (head) => decideCreate(head, { session, header: whole }));
+}
+
+export function append(engine: Engine, id: string, command: Append): Promise<Appended> {
+  return engine.transact(sessionId(id), needsOfAppend(command), (head, facts, now) =>
+    decideAppend(head, facts, command, now),
+  );
+}
+
+/** Appends one small event. */
+export async function appendOne(engine: Engine, id: string, event: NewEvent): Promise<number> {
+  const { results } = await append(engine, id, { events: [event], batch: false });
+  return results[0]?.seq ?? 0;
+}
+
+export function patch(engine: Engine, id: string, command: Patch): Promise<void> {
+  return engine.transact(sessionId(id), { header: true }, (head, facts) => decidePatch(head, facts, command));
+}
+
+export function archive(engine: Engine, id: string, archived: boolean): Promise<void> {
+  return engine.transact(sessionId(id), {}, (head) => decideArchive(head, archived));
+}
+
+export function erase(engine: Engine, id: string): Promise<void> {
+  return engine.transact(sessionId(id), {}, (head) => decideErase(head, sessionId(id)));
+}
+
+/** What decide would be told: a look at the facts that changes nothing. */
+export function factsOf<Seen>(
+  engine: Engine,
+  id: string,
+  needs: Parameters<Engine["transact"]>[1],
+  look: (head: Head | undefined, facts: Facts) => Seen,
+): Promise<Seen> {
+  return engine.transact(sessionId(id), needs, (head, facts): Decision<Seen> => {
+    return { kind: "answer", answer: look(head, facts) };
+  });
+}
+
+export function note(producer: string, seq: number, payload = "{}"): NewEvent {
+  return { type: "note", actor: "agent:a", payload, producer: { id: producer, seq } };
+}
+
+/** All events of a session, as text. */
+export async function readAll(engine: Engine, id: string): Promise<string[]> {
+  const events: string[] = [];
+  for (;;) {
+    const page = await engine.read(sessionId(id), events.length, { eventsMax: 7, bytesMax: 20_000 });
+    for (const event of page.events) {
+      if (event.seq !== events.length + 1) throw new Error(`seq ${event.seq} after ${events.length}`);
+      events.push(event.bytes.toString("utf8"));
+    }
+    if (page.events.length === 0) {
+      if (page.lastSeq !== events.length) throw new Error(`no events after ${events.length} of ${page.lastSeq}`);
+      return events;
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import { type ImportedEvent, type ImportedHeader, readStateChange, type SessionHeader } from "@daybook/core";
+import { DaybookError, Event, type JsonShape, LIMITS, SessionRecord } from "@daybook/protocol";
+import { Type } from "typebox";
+import { bodyReader } from "./read-body.js";
+
+const EVENT: JsonShape = {
+  members: {
+    ...Object.fromEntries(Object.keys(Event.properties).map((name) => [name, "value" as const])),
+    metadata: "raw",
+    refs: "raw",
+    payload: "raw",
+    state: "raw",
+  },
+};
+const RECORD: JsonShape = {
+  members: {
+    ...Object.fromEntries(Object.keys(SessionRecord.properties).map((name) => [name, "value" as const])),
+    metadata: "raw",
+  },
+};
+const SHAPE: JsonShape = { members: { session: RECORD, events: { items: EVENT } } };
+
+/** One step of an import: the session's record to begin with, or a list of its events. */
+export const ImportBody = Type.Object({
+  session: Type.Optional(SessionRecord),
+  events: Type.Optional(Type.Array(Event, { maxItems: LIMITS.batchEventsMax })),
+});
+
+const readBody = bodyReader(ImportBody, SHAPE, {
+  code: "invalid_event",
+  byMember: { session: "invalid_session" },
+});
+
+export interface ImportStep {
+  readonly session?: { readonly header: SessionHeader; readonly imported: ImportedHeader };
+  readonly events: readonly ImportedEvent[];
+}
+
+export function readImport(body: Buffer | undefined): ImportStep {
+  const { session, events = [] } = readBody(body);
+  const step = { events: events.map(importedEvent) };
+  if (session === undefined) return step;
+  return {
+    ...step,
+    session: {
+      header: {
+        creator: { type: session.creator_principal.type, id: session.creator_principal.id },
+        title: session.title,
+        metadata: session.metadata.text,
+      },
+      imported: {
+        createdAtMs: timeOf(session.created_at, "session.created_at"),
+        updatedAtMs: timeOf(session.updated_at, "session.updated_at"),
+        version: session.version,
+        archived: session.archived,
+      },
+    },
+  };
+}
+
+function importedEvent(input: Event): ImportedEvent {
+  timeOf(input.inserted_at, "inserted_at");
+  return {
+    seq: input.seq,
+    insertedAt: input.inserted_at,
+    event: {
+      type: input.type,
+      payload: input.payload.text,
+      actor: input.actor,
+      producer: { id: input.producer_id, seq: input.producer_seq },
+      metadata: input.metadata.text,
+      refs: input.refs.text,
+      ...(input.source !== undefined && { source: input.source }),
+      ...(input.idempotency_key !== null && { idempotencyKey: input.idempotency_key }),
+      ...(input.state !== undefined && { state: readStateChange(input.state) }),
+    },
+  };
+}
+
+function timeOf(text: string, place: string): number {
+  const ms = Date.parse(text);
+  // The very text we write: anything else would not come out again as it went in.
+  if (Number.isNaN(ms) || new Date(ms).toISOString() !== text) {
+    throw new DaybookError("invalid_event", `${place} must be a time like 2030-01-31T12:00:00.000Z.`);
+  }
+  return ms;
+}

@@ -1,0 +1,83 @@
+import { decodeEvent, type KeyVersion, readStateChange, seqOfPair } from "@daybook/core";
+import type { Engine } from "@daybook/engine";
+import { factsOf, readAll, sessionId } from "@daybook/engine/contract/commands";
+import { RawJson } from "@daybook/protocol";
+import type { Attempt, Fate, SessionModel } from "./session-model.js";
+import { tokenOf, type Workload } from "./workload.js";
+
+/**
+ * Compares an engine that was opened again with what the model knows, and settles what the model did not know. Throws
+ * when something acknowledged is missing, something shown was taken back, or something is there that nobody sent.
+ */
+export async function checkRecovered(engine: Engine, workload: Workload): Promise<void> {
+  for (const session of workload.sessions.values()) {
+    const fate = await fateOf(engine, session.id);
+    const possible = session.possible.map((one) => JSON.stringify(one));
+    if (!possible.includes(JSON.stringify(fate)))
+      throw new Error(`${session.id} is ${JSON.stringify(fate)} and can only be ${possible.join(" or ")}`);
+    session.settle(fate);
+    if (typeof fate === "string") continue;
+    const events = await readAll(engine, session.id);
+    checkEvents(session, events);
+    await checkFacts(engine, session.id, events);
+  }
+}
+
+async function fateOf(engine: Engine, id: string): Promise<Fate> {
+  const head = engine.head(sessionId(id));
+  if (head === undefined) return "none";
+  if (head.status === "deleted") return "erased";
+  const found = await engine.session(sessionId(id));
+  if (found === undefined) throw new Error(`${id} has a head and no header`);
+  const { title, metadata } = found.header;
+  return { title, metadata, version: head.version, archived: head.archived };
+}
+
+function checkEvents(session: SessionModel, events: readonly string[]): void {
+  if (events.length < session.shown.length)
+    throw new Error(`${session.id}: ${session.shown.length} events were shown, ${events.length} are there`);
+  const wrong = session.show(1, events);
+  if (wrong !== undefined) throw new Error(wrong);
+  const found = new Map(events.map((json, index) => [tokenOf(json), index + 1]));
+  if (found.size !== events.length) throw new Error(`${session.id}: an event is there twice`);
+  for (const attempt of session.attempts) settleAttempt(session, attempt, found);
+  if (found.size > 0) throw new Error(`${session.id}: nobody sent ${[...found.keys()].join(", ")}`);
+  session.lastAcknowledged = events.length;
+}
+
+function settleAttempt(session: SessionModel, attempt: Attempt, found: Map<string, number>): void {
+  const seqs = attempt.tokens.flatMap((token) => found.get(token) ?? []);
+  if (attempt.seqs !== undefined && String(seqs) !== String(attempt.seqs))
+    throw new Error(`${session.id}: acknowledged ${String(attempt.seqs)}, there are ${String(seqs)}`);
+  if (seqs.length !== 0 && seqs.length !== attempt.tokens.length)
+    throw new Error(`${session.id}: half of a batch: ${String(seqs)}`);
+  if (seqs.length > 0) attempt.seqs = seqs;
+  for (const token of attempt.tokens) found.delete(token);
+}
+
+/** Producer windows and key versions are the fold of the events. */
+async function checkFacts(engine: Engine, id: string, events: readonly string[]): Promise<void> {
+  const pairs: { id: string; producerSeq: number; seq: number }[] = [];
+  const keys = new Map<string, KeyVersion>();
+  for (const [index, json] of events.entries()) {
+    const { producer_id, producer_seq, state } = decodeEvent(json);
+    pairs.push({ id: producer_id, producerSeq: producer_seq, seq: index + 1 });
+    if (state === undefined) continue;
+    for (const { key, kind } of readStateChange(new RawJson(state.text, "object")).operations) {
+      const version = (keys.get(key)?.version ?? 0) + 1;
+      keys.set(key, { version, seq: index + 1, deleted: kind === "delete" });
+    }
+  }
+  await factsOf(engine, id, { keys: ["a", "b", "c"] }, (head, facts) => {
+    if (head?.lastSeq !== events.length) throw new Error(`${id}: the head says ${head?.lastSeq ?? 0}`);
+    for (const pair of pairs) {
+      const window = facts.producer(pair.id);
+      const seq = window === undefined ? undefined : seqOfPair(window, pair.producerSeq);
+      if (seq !== pair.seq) throw new Error(`${id}: ${pair.id} ${pair.producerSeq} became ${pair.seq}, not ${seq ?? 0}`);
+    }
+    for (const key of ["a", "b", "c"]) {
+      const [is, should] = [facts.key(key), keys.get(key)].map((version) => JSON.stringify(version));
+      if (is !== should) throw new Error(`${id}: key ${key} is ${is ?? "absent"}, not ${should ?? "absent"}`);
+    }
+  });
+}

@@ -1,0 +1,40 @@
+import type { Engine, ListQuery } from "@daybook/engine";
+import { readAll, sessionId, TENANT } from "@daybook/engine/contract/commands";
+
+/** All that an engine answers about some sessions, to be compared with what another or a later one answers. */
+export async function snapshotOf(engine: Engine, ids: Iterable<string>): Promise<Record<string, unknown>> {
+  const snapshot: Record<string, unknown> = {};
+  for (const id of ids) {
+    const head = engine.head(sessionId(id));
+    const gone = head === undefined || head.status === "deleted";
+    snapshot[id] = gone
+      ? (head?.status ?? "none")
+      : { head, session: await engine.session(sessionId(id)), events: await readAll(engine, id) };
+  }
+  for (const sort of ["id", "created", "updated"] as const) {
+    for (const order of ["asc", "desc"] as const) {
+      for (const archived of ["no", "yes", "all"] as const) {
+        for (const color of [undefined, "red", "blue"]) {
+          const metadata = color === undefined ? [] : ([["color", color]] as const);
+          const query = { tenant: TENANT, archived, metadata, sort, order, limit: 3 };
+          snapshot[`${sort} ${order} ${archived} ${color ?? ""}`] = await listAll(engine, query);
+        }
+      }
+    }
+  }
+  return snapshot;
+}
+
+/** Every page of a list. */
+export async function listAll(engine: Engine, query: ListQuery): Promise<string[]> {
+  const ids: string[] = [];
+  let after: ListQuery["after"];
+  for (;;) {
+    const page: Awaited<ReturnType<Engine["list"]>> = await engine.list(
+      after === undefined ? query : { ...query, after },
+    );
+    ids.push(...page.sessions.map(({ id }) => id.id));
+    if (page.next === undefined) return ids;
+    after = page.next;
+  }
+}

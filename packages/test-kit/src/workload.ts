@@ -1,0 +1,249 @@
+import { decodeEvent, type NewEvent, readStateChange } from "@daybook/core";
+import type { Engine, ListQuery } from "@daybook/engine";
+import { append, archive, create, erase, patch, sessionId, TENANT } from "@daybook/engine/contract/commands";
+import { DaybookError, type ErrorCode, RawJson } from "@daybook/protocol";
+import type { Random } from "./random.js";
+import { type Attempt, type HeaderChange, SessionModel } from "./session-model.js";
+
+/** After these it is not known whether the command took effect. */
+const UNKNOWN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["storage_unavailable", "shutting_down"]);
+
+const WEIGHTS = {
+  append: 8,
+  batch: 3,
+  appendState: 2,
+  retry: 2,
+  twice: 1,
+  create: 2,
+  patch: 2,
+  archive: 1,
+  erase: 0.4,
+  read: 4,
+  list: 0.5,
+} as const;
+
+/**
+ * Random use of an engine by a few workers at once, remembered in a model: what was acknowledged, what was shown to
+ * readers, what may have happened. Whatever contradicts it is thrown.
+ */
+export class Workload {
+  readonly sessions = new Map<string, SessionModel>();
+  private tokens = 0;
+
+  constructor(
+    private readonly random: Random,
+    /** Stands at the front of every token. */
+    private readonly name: string,
+  ) {}
+
+  /** Runs until the steps are done or `isOver` says so, which is asked between two steps. */
+  async run(engine: Engine, { workers, steps, isOver }: RunOptions): Promise<void> {
+    const work = async (worker: string): Promise<void> => {
+      for (let step = 0; step < steps && !isOver(); step++) await this.step(engine, worker);
+    };
+    await Promise.all(Array.from({ length: workers }, (_, index) => work(`w${index}`)));
+  }
+
+  private async step(engine: Engine, worker: string): Promise<void> {
+    const known = [...this.sessions.values()];
+    const kind = known.length === 0 ? "create" : this.random.weighted(WEIGHTS);
+    if (kind === "create") return this.create(engine);
+    if (kind === "list") return this.list(engine);
+    const session = this.random.pick(known);
+    switch (kind) {
+      case "append":
+      case "batch":
+      case "appendState":
+      case "retry":
+      case "twice":
+        return this.append(engine, session, worker, kind);
+      case "read":
+        return this.read(engine, session);
+      case "patch":
+      case "archive":
+      case "erase":
+        return this.changeHeader(engine, session, kind);
+    }
+  }
+
+  private async create(engine: Engine): Promise<void> {
+    const session = new SessionModel(`s${this.sessions.size}`);
+    this.sessions.set(session.id, session);
+    const title = this.random.chance(0.5) ? this.token() : null;
+    const metadata = `{"color":"${this.random.pick(["red", "blue"])}","mark":"${this.token()}"}`;
+    session.pending = { kind: "create", header: { title, metadata, version: 1, archived: false } };
+    await this.carryOut(session, session.pending, () => create(engine, session.id, { title, metadata }));
+  }
+
+  private async changeHeader(
+    engine: Engine,
+    session: SessionModel,
+    kind: "patch" | "archive" | "erase",
+  ): Promise<void> {
+    if (session.pending !== undefined || typeof session.fate === "string") return;
+    const change = this.headerChange(kind);
+    session.pending = change;
+    await this.carryOut(session, change, () => {
+      if (change.kind === "patch") return patch(engine, session.id, change);
+      if (change.kind === "archive") return archive(engine, session.id, change.archived);
+      return erase(engine, session.id);
+    });
+  }
+
+  private headerChange(kind: "patch" | "archive" | "erase"): Exclude<HeaderChange, { kind: "create" }> {
+    if (kind === "erase") return { kind };
+    if (kind === "archive") return { kind, archived: this.random.chance(0.5) };
+    const metadata = `{"${this.random.pick(["color", "size"])}":"${this.token()}"}`;
+    return { kind, title: this.token(), metadata };
+  }
+
+  private async carryOut(
+    session: SessionModel,
+    change: HeaderChange,
+    command: () => Promise<void>,
+  ): Promise<void> {
+    const error = await this.refusalOf(command);
+    if (error === undefined) session.acknowledge(change);
+    else if (!UNKNOWN.has(error.code)) throw error;
+  }
+
+  private async append(
+    engine: Engine,
+    session: SessionModel,
+    worker: string,
+    kind: "append" | "batch" | "appendState" | "retry" | "twice",
+  ): Promise<void> {
+    const before = session.newest.get(worker);
+    const attempt =
+      before !== undefined && (before.seqs === undefined || kind === "retry")
+        ? before
+        : this.attempt(worker, before, kind);
+    if (attempt !== before) {
+      session.attempts.push(attempt);
+      session.newest.set(worker, attempt);
+    }
+    const sends = [this.send(engine, session, attempt)];
+    // A retry that overtakes its first try.
+    if (kind === "twice") sends.push(this.send(engine, session, attempt));
+    await Promise.all(sends);
+  }
+
+  private attempt(worker: string, before: Attempt | undefined, kind: string): Attempt {
+    const last = before?.events.at(-1)?.producer?.seq ?? this.random.upTo(50);
+    const count = kind === "batch" ? this.random.between(1, 8) : 1;
+    const tokens = Array.from({ length: count }, () => this.token());
+    const events = tokens.map((token, index): NewEvent => {
+      const filler = this.random.chance(0.1) ? "x".repeat(this.random.upTo(3_000)) : "";
+      const event = {
+        type: "note",
+        actor: "agent:a",
+        payload: `{"token":"${token}","filler":"${filler}"}`,
+        producer: { id: worker, seq: last + 1 + index },
+      };
+      return kind === "appendState" ? { ...event, state: this.stateChange(token) } : event;
+    });
+    return { events, tokens, batch: kind === "batch", seqs: undefined };
+  }
+
+  private stateChange(token: string): NonNullable<NewEvent["state"]> {
+    const key = this.random.pick(["a", "b", "c"]);
+    const text = this.random.chance(0.7) ? `{"set":{"${key}":"${token}"}}` : `{"delete":["${key}"]}`;
+    return readStateChange(new RawJson(text, "object"));
+  }
+
+  /** Sends an attempt, the first time or again. */
+  async send(engine: Engine, session: SessionModel, attempt: Attempt): Promise<void> {
+    const known = attempt.seqs;
+    const { events, batch } = attempt;
+    const error = await this.refusalOf(async () => {
+      const { results, lastSeq } = await append(engine, session.id, { events, batch });
+      const seqs = results.map(({ seq }) => seq);
+      this.must(known === undefined || results.every(({ deduped }) => deduped), `${session.id}: a retry was written`);
+      this.must(
+        attempt.seqs === undefined || String(seqs) === String(attempt.seqs),
+        `${session.id}: seqs ${String(seqs)} after ${String(attempt.seqs)}`,
+      );
+      this.must(
+        seqs.every((seq, index) => index === 0 || seq === (seqs[index - 1] as number) + 1),
+        `${session.id}: a batch got ${String(seqs)}`,
+      );
+      attempt.seqs = seqs;
+      session.lastAcknowledged = Math.max(session.lastAcknowledged, lastSeq);
+    });
+    if (error === undefined || UNKNOWN.has(error.code)) return;
+    const mayBeMissing = session.possible.some((fate) => typeof fate === "string") || session.mayBeErased;
+    if (error.code === "session_not_found" && mayBeMissing) return;
+    throw error;
+  }
+
+  private async read(engine: Engine, session: SessionModel): Promise<void> {
+    const { lastAcknowledged } = session;
+    const after = this.random.upTo(session.shown.length);
+    const limits = { eventsMax: this.random.between(1, 20), bytesMax: this.random.pick([1, 500, 1_000_000]) };
+    const error = await this.refusalOf(async () => {
+      const page = await engine.read(sessionId(session.id), after, limits);
+      const first = page.events[0];
+      this.must(first === undefined || first.seq === after + 1, `${session.id}: ${first?.seq ?? 0} after ${after}`);
+      this.must(page.lastSeq >= lastAcknowledged, `${session.id}: ends at ${page.lastSeq}, not ${lastAcknowledged}`);
+      this.must(
+        page.events.length > 0 || after >= page.lastSeq,
+        `${session.id}: an empty page after ${after} of ${page.lastSeq}`,
+      );
+      const wrong = session.show(after + 1, page.events.map(({ bytes }) => bytes.toString("utf8")));
+      this.must(wrong === undefined, wrong ?? "");
+    });
+    if (error === undefined || UNKNOWN.has(error.code)) return;
+    const mayBeMissing = session.mayBeErased || session.possible.includes("none");
+    if (error.code !== "session_not_found" || !mayBeMissing) throw error;
+  }
+
+  private async list(engine: Engine): Promise<void> {
+    const certain = [...this.sessions.values()].filter(
+      ({ fate, pending }) => typeof fate !== "string" && pending === undefined,
+    );
+    const query: ListQuery = {
+      tenant: TENANT,
+      archived: "all",
+      metadata: [],
+      sort: this.random.pick(["id", "created", "updated"] as const),
+      order: this.random.pick(["asc", "desc"] as const),
+      limit: 1_000,
+    };
+    await this.refusalOf(async () => {
+      const { sessions } = await engine.list(query);
+      const listed = new Set(sessions.map(({ id }) => id.id));
+      for (const session of certain) {
+        const still = session.pending === undefined && session.fate !== "erased";
+        this.must(!still || listed.has(session.id), `${session.id} is not in the list`);
+      }
+    });
+  }
+
+  /** Undefined when it went well; errors that are no refusals are thrown. */
+  private async refusalOf(command: () => Promise<void>): Promise<DaybookError | undefined> {
+    try {
+      await command();
+      return undefined;
+    } catch (error) {
+      if (error instanceof DaybookError) return error;
+      throw error;
+    }
+  }
+
+  private must(condition: boolean, broken: string): void {
+    if (!condition) throw new Error(`${this.name}: ${broken}`);
+  }
+
+  private token(): string {
+    return `${this.name}.${String(this.tokens++).padStart(5, "0")}`;
+  }
+}
+
+export interface RunOptions {
+  readonly workers: number;
+  readonly steps: number;
+  readonly isOver: () => boolean;
+}
+
+export const tokenOf = (json: string): string =>
+  (JSON.parse(decodeEvent(json).payload.text) as { token: string }).token;
