@@ -29,7 +29,11 @@ const PATIENCE_MS = 120_000;
  * Appends an event for each line. An event's `producer_seq` is the number of its line, or rather of lines that are not
  * empty up to it: so the same input, with the same producer id, makes the same pairs again.
  */
-export async function appendFromStdin(context: Context, client: ServerClient, job: StdinAppend): Promise<void> {
+export async function appendFromStdin(
+  context: Context,
+  client: ServerClient,
+  job: StdinAppend,
+): Promise<void> {
   const run = new StdinRun(context, client, job);
   const stopListening = context.io.onEndSignal((signal) => run.interrupt(signal));
   try {
@@ -68,15 +72,9 @@ class StdinRun {
   }
 
   async toEnd(): Promise<void> {
-    let badInput: unknown;
     try {
-      await this.queueAll();
-    } catch (error) {
-      badInput = error;
-    }
-    try {
-      await this.outbox.flushed();
-      if (badInput !== undefined) throw badInput;
+      // A bad line ends the input; the good ones before it are written all the same.
+      await this.queueAll().finally(() => this.outbox.flushed());
       if (this.interruptedBy !== undefined) throw new Interrupted();
     } catch (error) {
       throw this.explain(error);
@@ -120,8 +118,8 @@ class StdinRun {
     try {
       await this.sendBatch(batch);
     } catch (error) {
-      const index = error instanceof ServerRefusal ? error.details["index"] : undefined;
-      if (typeof index !== "number") throw error;
+      const index = refusedIndex(error);
+      if (index === undefined) throw error;
       // A batch is all or nothing: without this, good lines before the bad one would be missing.
       if (index > 0) await this.sendBatch(batch.slice(0, index));
       throw atLine(batch[index]?.lineNumber, error);
@@ -158,6 +156,15 @@ class StdinRun {
       signal === undefined ? exitCode : exitCodeOfSignal(signal),
     );
   }
+}
+
+/** Which event of the batch the server did not take: it says so in `index`, or names the place in its message. */
+function refusedIndex(error: unknown): number | undefined {
+  if (!(error instanceof ServerRefusal)) return undefined;
+  const { index } = error.details;
+  if (typeof index === "number") return index;
+  const named = /\bevents\[(\d+)\]/.exec(error.said)?.[1];
+  return named === undefined ? undefined : Number(named);
 }
 
 function atLine(lineNumber: number | undefined, error: unknown): unknown {

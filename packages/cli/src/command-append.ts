@@ -57,7 +57,9 @@ export function addAppendCommand(program: Command, context: Context, args: reado
     .option("--agent <name>", `the agent that acts (default actor: ${DEFAULT_ACTOR})`, nonEmpty)
     .addOption(new Option("--user <name>", "the user who acts").argParser(nonEmpty).conflicts("agent"))
     .option(isFromStdin ? "--text" : "--text <text>", 'payload {"text": …}')
-    .addOption(new Option("--payload <json>", "payload, a JSON object").argParser(jsonObject).conflicts("text"))
+    .addOption(
+      new Option("--payload <json>", "payload, a JSON object").argParser(jsonObject).conflicts("text"),
+    )
     .option("--type <type>", "event type", nonEmpty, DEFAULT_TYPE)
     .option("--source <source>", "where it comes from", nonEmpty)
     .option("--metadata <json>", "a JSON object to keep beside the payload", jsonObject)
@@ -65,7 +67,11 @@ export function addAppendCommand(program: Command, context: Context, args: reado
     .option("--idempotency-key <key>", "kept with the event")
     .option("--expected-seq <seq>", "refuse unless this is the last seq", wholeNumberFrom(0))
     .option("--stdin", "an event for each line of standard input")
-    .option("--producer-id <id>", "with --stdin: number the events in this name (default: a new one)", nonEmpty)
+    .option(
+      "--producer-id <id>",
+      "with --stdin: number the events in this name (default: a new one)",
+      nonEmpty,
+    )
     .option("--from-line <n>", "with --stdin: skip the lines before this one", wholeNumberFrom(1))
     .addHelpText("after", HELP)
     .action(async (session: string, options: AppendOptions, command: Command) => {
@@ -87,7 +93,8 @@ export function addAppendCommand(program: Command, context: Context, args: reado
 function checkCombination(options: AppendOptions): void {
   const isOne = options.stdin === undefined;
   const hasContent = options.text !== undefined || options.payload !== undefined;
-  if (isOne && !hasContent) throw new UsageFailure('say what to append: --text "…", --payload \'{…}\' or --stdin');
+  if (isOne && !hasContent)
+    throw new UsageFailure("say what to append: --text \"…\", --payload '{…}' or --stdin");
   if (isOne && (options.producerId !== undefined || options.fromLine !== undefined)) {
     throw new UsageFailure("--producer-id and --from-line go with --stdin");
   }
@@ -96,7 +103,9 @@ function checkCombination(options: AppendOptions): void {
     (name) => options[name] !== undefined,
   );
   if (single.length > 0) {
-    throw new UsageFailure("--payload, --idempotency-key and --expected-seq are about one event, not --stdin");
+    throw new UsageFailure(
+      "--payload, --idempotency-key and --expected-seq are about one event, not --stdin",
+    );
   }
 }
 

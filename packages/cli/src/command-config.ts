@@ -36,7 +36,8 @@ function addSet(set: Command, context: Context, name: "endpoint" | "api-key", de
     .action(async (value: string, _options: unknown, command: Command) => {
       const folder = configFolder(context.options(command).configDir, context.io.env);
       const config = await readConfig(folder);
-      const change = name === "endpoint" ? { endpoint: checkBaseUrl(value) } : { apiKey: await keyOf(context, value) };
+      const change =
+        name === "endpoint" ? { endpoint: checkBaseUrl(value) } : { apiKey: await keyOf(context, value) };
       await writeConfig(folder, { ...config, ...change });
       await context.print(`${name} kept in ${configPath(folder)}`);
     });

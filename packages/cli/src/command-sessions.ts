@@ -132,7 +132,9 @@ function addDelete(sessions: Command, context: Context): void {
       const path = sessionPath(id);
       if (options.yes !== true) await confirmDeletion(context, id);
       await client.call({ method: "DELETE", path, repeatable: false });
-      await context.print(context.wantsJson(command) ? JSON.stringify({ id, deleted: true }) : `${id} deleted`);
+      await context.print(
+        context.wantsJson(command) ? JSON.stringify({ id, deleted: true }) : `${id} deleted`,
+      );
     });
 }
 

@@ -89,7 +89,11 @@ async function* storedEvents(client: ServerClient, job: TailJob): AsyncGenerator
   const { session, options } = job;
   const { last_seq: lastSeq } = JSON.parse(await getRecord(client, session)) as { last_seq: number };
   if (options.cursor > lastSeq) {
-    throw new ServerRefusal("invalid_cursor", 400, `the cursor ${options.cursor} is beyond the last seq, ${lastSeq}`);
+    throw new ServerRefusal(
+      "invalid_cursor",
+      400,
+      `the cursor ${options.cursor} is beyond the last seq, ${lastSeq}`,
+    );
   }
   const range = { session, cursor: options.cursor, lastSeq };
   for await (const text of readEvents(client, range)) {

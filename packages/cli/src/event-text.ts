@@ -1,4 +1,5 @@
-import { JsonSyntaxError, parseJson, RawJson } from "@daybook/protocol";
+import type { RawJson } from "@daybook/protocol";
+import { JsonSyntaxError, parseJson } from "@daybook/protocol";
 import { messageOf } from "./failures.js";
 
 /**
@@ -19,7 +20,8 @@ export function openObject(text: string): Map<string, string> {
   try {
     value = parseJson(text, { values: "raw" }, { depthMax: DEPTH_MAX });
   } catch (error) {
-    if (error instanceof JsonSyntaxError) throw new Error(`is not JSON: ${messageOf(error)}`, { cause: error });
+    if (error instanceof JsonSyntaxError)
+      throw new Error(`is not JSON: ${messageOf(error)}`, { cause: error });
     throw error;
   }
   if (!(value instanceof Map)) throw new Error("must be a JSON object, like {…}");

@@ -46,7 +46,8 @@ export async function* followSession(options: FollowOptions): AsyncGenerator<Rec
     failures++;
     const delayMs = Math.max(retryDelayMs(failures, clock.random()), verdict.notBeforeMs);
     if (!hasHeard && clock.now() + delayMs - startedMs > PATIENCE_MS) throw verdict.failure;
-    if (failures === 1) options.say(`${verdict.failure.message}; going on from cursor ${cursor} when it is back`);
+    if (failures === 1)
+      options.say(`${verdict.failure.message}; going on from cursor ${cursor} when it is back`);
     await clock.sleep(delayMs, signal).catch(() => undefined);
   }
   throw new Interrupted();

@@ -40,7 +40,9 @@ export function processIo(): Io {
     env: process.env,
     clock: {
       now: Date.now,
-      sleep: async (ms, signal) => void (await sleep(ms, undefined, signal === undefined ? {} : { signal })),
+      sleep: async (ms, signal) => {
+        await sleep(ms, undefined, signal === undefined ? {} : { signal });
+      },
       random: Math.random,
     },
     onEndSignal: (handler) => {

@@ -1,4 +1,5 @@
-import { CommandFailure, ServerRefusal, ServerUnreachable } from "./failures.js";
+import type { CommandFailure} from "./failures.js";
+import { ServerRefusal, ServerUnreachable } from "./failures.js";
 import { isWorthAnotherTry, retryAfterMs } from "./retry-policy.js";
 import { refusalOf } from "./server-client.js";
 import type { TailEnd } from "./tail-socket.js";

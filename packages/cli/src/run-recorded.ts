@@ -104,9 +104,9 @@ function feed(io: Io, target: NonNullable<ChildProcess["stdin"]>): void {
 function forwardSignals(io: Io, child: ChildProcess, recorder: Recorder): () => void {
   return io.onEndSignal((signal) => {
     const isOver = child.exitCode !== null || child.signalCode !== null;
-    if (isOver) return recorder.interrupted(signal);
-    if (signal === "SIGINT" && io.stdin.isTTY === true) return;
-    child.kill(signal);
+    const hasItAlready = signal === "SIGINT" && io.stdin.isTTY === true;
+    if (isOver) recorder.interrupted(signal);
+    else if (!hasItAlready) child.kill(signal);
   });
 }
 

@@ -1,4 +1,5 @@
-import { parseJson, RawJson } from "@daybook/protocol";
+import type { RawJson } from "@daybook/protocol";
+import { parseJson } from "@daybook/protocol";
 
 /** A session's record for people: one member a line, values as the server wrote them. */
 export function showRecord(record: string): string {

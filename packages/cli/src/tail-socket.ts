@@ -32,7 +32,11 @@ export interface TailSocket {
   readonly ended: Promise<TailEnd>;
 }
 
-export function openTailSocket(connection: Connection, request: TailRequest, signal: AbortSignal): TailSocket {
+export function openTailSocket(
+  connection: Connection,
+  request: TailRequest,
+  signal: AbortSignal,
+): TailSocket {
   const { token } = connection;
   const socket = new WebSocket(tailUrl(connection.baseUrl, request), {
     perMessageDeflate: false,

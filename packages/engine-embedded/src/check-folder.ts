@@ -37,7 +37,10 @@ export interface CheckReport {
  * that are made anew from the log.
  * @throws StoreRefused when the folder is in use or holds no log.
  */
-export async function checkFolder(dataDir: string, onProgress: (bytes: number) => void = () => undefined): Promise<CheckReport> {
+export async function checkFolder(
+  dataDir: string,
+  onProgress: (bytes: number) => void = () => undefined,
+): Promise<CheckReport> {
   const lock = lockFolder(dataDir);
   const report = emptyReport();
   try {
@@ -57,7 +60,11 @@ export async function checkFolder(dataDir: string, onProgress: (bytes: number) =
   return report;
 }
 
-async function checkLog(segments: Segments, report: CheckReport, onProgress: (bytes: number) => void): Promise<void> {
+async function checkLog(
+  segments: Segments,
+  report: CheckReport,
+  onProgress: (bytes: number) => void,
+): Promise<void> {
   for (let segment = 1; segment <= segments.count; segment++) {
     report.segments++;
     const scan = await segments.scan(segment);
@@ -76,7 +83,12 @@ async function checkLog(segments: Segments, report: CheckReport, onProgress: (by
   }
 }
 
-async function judgeEnd(segments: Segments, segment: number, end: ScanEnd, report: CheckReport): Promise<void> {
+async function judgeEnd(
+  segments: Segments,
+  segment: number,
+  end: ScanEnd,
+  report: CheckReport,
+): Promise<void> {
   if (end.kind === "end") return;
   if (segment === segments.count && !end.batchAfter) {
     report.tornBytes = (await segments.size(segment)) - end.offset;
@@ -105,7 +117,11 @@ async function checkViews(segments: Segments, folder: string, report: CheckRepor
     await copy.close();
   } catch (error) {
     // A log that breaks its own rules makes the fold throw: that, too, is something found.
-    report.problems.push({ file: "views", offset: 0, why: error instanceof Error ? error.message : String(error) });
+    report.problems.push({
+      file: "views",
+      offset: 0,
+      why: error instanceof Error ? error.message : String(error),
+    });
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -56,7 +56,8 @@ async function segmentsIn(folder: string): Promise<number[]> {
 
 async function refuseUsed(target: string): Promise<void> {
   const names = await readdir(logFolder(target)).catch(() => [] as string[]);
-  if (names.length > 0) throw new StoreRefused("not_a_store", `${target} holds a log already. Choose a new folder.`);
+  if (names.length > 0)
+    throw new StoreRefused("not_a_store", `${target} holds a log already. Choose a new folder.`);
 }
 
 async function syncFile(path: string): Promise<void> {

@@ -10,6 +10,9 @@ import type { ViewWriter } from "./view-writer.js";
 /** Frames zeroed between two syncs. */
 const FRAMES_AT_ONCE = 512;
 
+/** Nobody waits for an erasure: however far the views are behind, they come. */
+const PATIENCE_MS = 2 ** 31 - 1;
+
 /**
  * Erases what deleted logs left on disk. The erase entry is durable before the first byte is zeroed, so a crash
  * halfway is finished at the next start; the views remember what is not finished.
@@ -71,7 +74,7 @@ export class Eraser {
 
   private async eraseLog(log: LiveLog): Promise<boolean> {
     const { segments, views, table, viewWriter, reader } = this.parts;
-    await viewWriter.caughtUp();
+    await viewWriter.caughtUp(PATIENCE_MS);
     let positions: FramePosition[] = [];
     for (const position of reader.allPositions(log)) {
       positions.push(position);

@@ -4,7 +4,7 @@ import type { Now } from "@daybook/engine";
 import { Batch, Scratch } from "./batch.js";
 import type { Eraser } from "./eraser.js";
 import { SEGMENT_HEADER_BYTES } from "./frame-format.js";
-import type { LiveLog, Waiter } from "./live-log.js";
+import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import { StoreRefused } from "./refusals.js";
 import type { EngineEvents, EngineSettings } from "./settings.js";

@@ -18,7 +18,10 @@ export interface Repaired {
  * it, so that needs `acceptLoss`, and what is taken out is moved aside and never deleted.
  * @throws StoreRefused `damaged` when there is damage and the loss was not accepted.
  */
-export async function repairFolder(dataDir: string, { acceptLoss }: { acceptLoss: boolean }): Promise<Repaired> {
+export async function repairFolder(
+  dataDir: string,
+  { acceptLoss }: { acceptLoss: boolean },
+): Promise<Repaired> {
   const { problems } = await checkFolder(dataDir);
   const [first] = problems;
   if (first === undefined) return { lostBytes: 0, message: "Nothing is damaged." };
@@ -26,9 +29,13 @@ export async function repairFolder(dataDir: string, { acceptLoss }: { acceptLoss
   const lostTail = onlyViews && first.why.includes("past the end of the log");
   if (onlyViews && !lostTail) {
     await rm(viewsFolder(dataDir), { recursive: true, force: true });
-    return { lostBytes: 0, message: "The views were wrong. They were removed; the next start rebuilds them." };
+    return {
+      lostBytes: 0,
+      message: "The views were wrong. They were removed; the next start rebuilds them.",
+    };
   }
-  if (!acceptLoss) throw new StoreRefused("damaged", `${first.why} Add --accept-loss to go on without what is lost.`);
+  if (!acceptLoss)
+    throw new StoreRefused("damaged", `${first.why} Add --accept-loss to go on without what is lost.`);
   const lock = lockFolder(dataDir);
   try {
     const lostBytes = lostTail ? 0 : await cutLog(dataDir, first);
@@ -44,7 +51,8 @@ export async function repairFolder(dataDir: string, { acceptLoss }: { acceptLoss
 
 async function cutLog(dataDir: string, { file, offset }: Problem): Promise<number> {
   const at = segmentOfName(file);
-  if (at === undefined) throw new StoreRefused("damaged", "A segment is missing or its header is damaged: only a backup helps.");
+  if (at === undefined)
+    throw new StoreRefused("damaged", "A segment is missing or its header is damaged: only a backup helps.");
   const folder = logFolder(dataDir);
   const lost = join(dataDir, "lost");
   await mkdir(lost, { recursive: true, mode: 0o700 });

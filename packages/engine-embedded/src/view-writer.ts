@@ -78,7 +78,7 @@ export class ViewWriter {
   }
 
   /** Resolves when the views have everything that is acknowledged now. @throws DaybookError storage_unavailable */
-  async caughtUp(): Promise<void> {
+  async caughtUp(patienceMs = CATCH_UP_MS): Promise<void> {
     const batch = this.durableBatch;
     if (this.standsPast(batch)) return;
     this.request();
@@ -87,7 +87,7 @@ export class ViewWriter {
       timer = setTimeout(() => {
         const message = "The lists are behind the log right now. Try again in a moment.";
         reject(new DaybookError("storage_unavailable", message));
-      }, CATCH_UP_MS);
+      }, patienceMs);
     });
     const reached = new Promise<void>((resolve) => this.waiting.push({ batch, resolve }));
     try {

@@ -8,11 +8,11 @@ type Change =
 
 /** A file's contents as the running process sees them, and as a power loss may leave them. */
 export class FaultyContents {
-  private synced = Buffer.alloc(0);
+  private synced: Buffer;
   private changes: Change[] = [];
   private syncs = 0;
 
-  constructor(private current = Buffer.alloc(0)) {
+  constructor(private current: Buffer = Buffer.alloc(0)) {
     this.synced = current;
   }
 
@@ -58,7 +58,7 @@ export class FaultyContents {
       torn: (): Change[] => torn(this.changes, random),
       scattered: (): Change[] => scattered(this.changes, random),
     }[random.weighted({ none: 2, all: 1, torn: 3, scattered: 3 })]();
-    let bytes = this.synced;
+    let bytes: Buffer = this.synced;
     for (const change of kept) bytes = applied(bytes, change);
     // A file's length is kept apart from its bytes: it may be there before they are, which then read as zeros.
     if (bytes.length < this.current.length && random.chance(0.2)) {

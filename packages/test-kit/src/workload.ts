@@ -67,7 +67,8 @@ export class Workload {
   }
 
   private async create(engine: Engine): Promise<void> {
-    const session = new SessionModel(`s${this.sessions.size}`);
+    const lost = [...this.sessions.values()].filter(({ fate, pending }) => fate === "none" && pending === undefined);
+    const session = lost[0] ?? new SessionModel(`s${this.sessions.size}`);
     this.sessions.set(session.id, session);
     const title = this.random.chance(0.5) ? this.token() : null;
     const metadata = `{"color":"${this.random.pick(["red", "blue"])}","mark":"${this.token()}"}`;

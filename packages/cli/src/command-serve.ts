@@ -1,0 +1,100 @@
+import { InvalidArgumentError, Option, type Command } from "commander";
+import type { RunningServer, Setting } from "@daybook/server";
+import type { Context } from "./context.js";
+import { CommandFailure, messageOf, UsageFailure } from "./failures.js";
+import { whatTheStoreSays } from "./store-failure.js";
+
+const HELP = `
+Every flag has an environment variable of the same name; a flag counts more. Data is on disk before an append is
+acknowledged. SIGTERM and Ctrl-C stop the server in order; kill -9 loses nothing either.
+
+Examples:
+  daybook serve
+  daybook serve --data-dir /var/lib/daybook --port 8080
+  DAYBOOK_LOG_LEVEL=warn daybook serve --port 0 --json   # a free port; prints {"url": …}`;
+
+/** @param settings what can be set; empty when the command line is about another command. */
+export function addServeCommand(program: Command, context: Context, settings: readonly Setting[]): void {
+  const command = program
+    .command("serve")
+    .summary("run a server on this machine")
+    .description("Run a Daybook server.")
+    .option("--json", "print where it listens as JSON")
+    .addHelpText("after", HELP)
+    .action(async (flags: Record<string, unknown>, self: Command) => {
+      context.exitCode = await serveUntilEnd(context, flags, context.wantsJson(self));
+    });
+  for (const setting of settings) command.addOption(optionFor(setting));
+}
+
+/** No default here: an option left out must stay empty, so that its environment variable counts. */
+function optionFor(setting: Setting): Option {
+  const shown = setting.default === undefined || setting.default === "" ? "none" : String(setting.default);
+  const option = new Option(setting.flag, `${setting.description} (default: ${shown}, env: ${setting.env})`);
+  return option.argParser((text) => {
+    try {
+      return setting.parse(text);
+    } catch (error) {
+      throw new InvalidArgumentError(`It ${messageOf(error)}`);
+    }
+  });
+}
+
+async function serveUntilEnd(
+  context: Context,
+  flags: Record<string, unknown>,
+  json: boolean,
+): Promise<number> {
+  const { readSettings, serve } = await import("@daybook/server");
+  let settings;
+  try {
+    settings = readSettings(flags, context.io.env);
+  } catch (error) {
+    throw new UsageFailure(messageOf(error));
+  }
+  let running: RunningServer;
+  try {
+    running = await serve(settings);
+  } catch (error) {
+    throw await whyNotServing(error, `${settings.host}:${settings.port}`);
+  }
+  // Each signal is only a wish to stop: a terminal and npm both send one, and the second must not cut the first short.
+  const stopListening = context.io.onEndSignal(() => void running.close());
+  try {
+    await context.print(json ? whereAsJson(running) : whereAsText(running));
+    return await running.closed;
+  } finally {
+    stopListening();
+  }
+}
+
+function whereAsJson(running: RunningServer): string {
+  const { url, opsUrl, dataDir } = running;
+  return JSON.stringify({ url, ops_url: opsUrl, data_dir: dataDir ?? null });
+}
+
+function whereAsText({ url, opsUrl, dataDir }: RunningServer): string {
+  const type = "-H 'content-type: application/json'";
+  const event = '{"type":"note","payload":{"text":"hello"},"producer_id":"curl","producer_seq":1}';
+  return `Daybook listens on ${url}
+data:     ${dataDir ?? "in memory: everything is forgotten at the end"}
+health:   ${opsUrl}/health/ready  (metrics: ${opsUrl}/metrics)
+API:      ${url}/docs
+
+Try it:
+  curl -s ${url}/v1/sessions ${type} -d '{"id":"ses_demo"}'
+  curl -s ${url}/v1/sessions/ses_demo/append ${type} -d '${event}'
+  curl -sN ${url}/v1/sessions/ses_demo/tail -H 'accept: text/event-stream'
+`;
+}
+
+async function whyNotServing(error: unknown, address: string): Promise<unknown> {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "EADDRINUSE") {
+    return new CommandFailure(
+      `cannot listen: ${messageOf(error)}. Choose other ports with --port and --ops-port`,
+    );
+  }
+  if (code === "EACCES") return new CommandFailure(`cannot listen on ${address}: ${messageOf(error)}`);
+  return whatTheStoreSays(error);
+}

@@ -1,0 +1,67 @@
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import type { Setting } from "@daybook/server";
+import { addAppendCommand } from "./command-append.js";
+import { addConfigCommand } from "./command-config.js";
+import { addCreateCommand } from "./command-create.js";
+import { addExecCommand } from "./command-exec.js";
+import { addExportCommand } from "./command-export.js";
+import { addImportCommand } from "./command-import.js";
+import { addServeCommand } from "./command-serve.js";
+import { addSessionsCommand } from "./command-sessions.js";
+import { addStoreCommands } from "./command-store.js";
+import { addTailCommand } from "./command-tail.js";
+import { addGlobalOptions, type Context } from "./context.js";
+
+const HELP = `
+Examples:
+  daybook serve                                        # a server on this machine
+  daybook create --id ses_demo --title "Demo"
+  daybook append ses_demo --agent drafter --text "Drafting clause 4.2…"
+  daybook exec ses_demo -- npm test                    # record a command, line by line
+  daybook tail ses_demo                                # in another terminal: watch it happen
+
+Where the server is, first to last: --base-url, DAYBOOK_BASE_URL, daybook config set endpoint,
+http://127.0.0.1:4000. The key alike: --token, DAYBOOK_TOKEN, daybook config set api-key.
+
+Exit codes: 0 done · 1 damage found, bad input or a failed command · 2 wrong usage · 3 the server refused
+(4xx) · 4 the server was not reached, or busy, in all attempts · 130 interrupted. \`exec\` exits as its command.
+Results go to standard output, everything else to standard error; errors are CODE (STATUS): MESSAGE.`;
+
+/** The whole command line. `settings` are the flags of `serve`, needed only when that is asked for. */
+export function buildProgram(
+  context: Context,
+  args: readonly string[],
+  settings: readonly Setting[],
+): Command {
+  const { io } = context;
+  const program = addGlobalOptions(new Command("daybook"))
+    .description("Daybook keeps the one true record of what happened between agents, tools and people.")
+    .version(readVersion(), "-V, --version", "print the version")
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureHelp({ sortSubcommands: false })
+    .showHelpAfterError("(add --help for what is possible)")
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, "daybook: ")),
+    })
+    .addHelpText("after", HELP);
+  addServeCommand(program, context, settings);
+  addCreateCommand(program, context);
+  addAppendCommand(program, context, args);
+  addTailCommand(program, context);
+  addExecCommand(program, context);
+  addSessionsCommand(program, context);
+  addExportCommand(program, context);
+  addImportCommand(program, context);
+  addConfigCommand(program, context);
+  addStoreCommands(program, context);
+  return program;
+}
+
+function readVersion(): string {
+  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
