@@ -1,4 +1,4 @@
-import type { CommandFailure} from "./failures.js";
+import type { CommandFailure } from "./failures.js";
 import { ServerRefusal, ServerUnreachable } from "./failures.js";
 import { isWorthAnotherTry, retryAfterMs } from "./retry-policy.js";
 import { refusalOf } from "./server-client.js";

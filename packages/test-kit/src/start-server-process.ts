@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { rm } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { SETTINGS, type Settings } from "@daybook/server";
+import { Api } from "./api.js";
+import { newDataDir, type StartOptions, testSettings } from "./start-server.js";
+
+const DAYBOOK = fileURLToPath(new URL("../../cli/bin/daybook.js", import.meta.url));
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A server in a process of its own: it can be killed at any moment. */
+export class ServerProcess extends Api implements AsyncDisposable {
+  readonly exited: Promise<Exit>;
+
+  constructor(
+    private readonly child: ChildProcess,
+    url: string,
+    readonly opsUrl: string,
+    private readonly folder: { readonly path: string; readonly keep: boolean },
+  ) {
+    super(url);
+    this.exited = exitOf(child);
+  }
+
+  get dataDir(): string {
+    return this.folder.path;
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  /** Sends a signal and waits for the end. */
+  kill(signal: NodeJS.Signals): Promise<Exit> {
+    this.child.kill(signal);
+    return this.exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill("SIGKILL");
+    if (!this.folder.keep) await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** Starts `daybook serve` and waits until it listens. */
+export async function startServerProcess(options: StartOptions = {}): Promise<ServerProcess> {
+  const path = options.dataDir ?? (await newDataDir());
+  const child = spawn(process.execPath, [DAYBOOK, "serve", "--json"], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...environmentOf(testSettings(path, options)) },
+  });
+  let complaints = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints += text));
+  const lines = createInterface({ input: child.stdout });
+  const [line] = (await Promise.race([once(lines, "line"), once(child, "close")])) as unknown[];
+  if (typeof line !== "string")
+    throw new Error(`the server did not start, exit code ${String(line)}: ${complaints}`);
+  const { url, ops_url } = JSON.parse(line) as { url: string; ops_url: string };
+  return new ServerProcess(child, url, ops_url, { path, keep: options.dataDir !== undefined });
+}
+
+function environmentOf(settings: Settings): Record<string, string> {
+  return Object.fromEntries(SETTINGS.map(({ name, env }) => [env, String(settings[name])]));
+}
+
+function exitOf(child: ChildProcess): Promise<Exit> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null)
+      resolve({ code: child.exitCode, signal: child.signalCode });
+    else child.once("exit", (code, signal) => resolve({ code, signal }));
+  });
+}
