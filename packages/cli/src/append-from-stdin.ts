@@ -169,5 +169,7 @@ function refusedIndex(error: unknown): number | undefined {
 
 function atLine(lineNumber: number | undefined, error: unknown): unknown {
   if (lineNumber === undefined || !(error instanceof ServerRefusal)) return error;
-  return new CommandFailure(`line ${lineNumber}: ${error.message}`, error.exitCode);
+  // What stands at which place in a batch of ours means nothing to whoever wrote the lines.
+  const said = error.said.replace(/^events\[\d+\](?:\.|: )?/, "");
+  return new CommandFailure(`line ${lineNumber}: ${error.code} (${error.status}): ${said}`, error.exitCode);
 }

@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { CheckReport } from "@daybook/server";
 import type { Context } from "./context.js";
 import { EXIT } from "./exit-codes.js";
+import { CommandFailure } from "./failures.js";
 import { nonEmpty } from "./parse-arguments.js";
 import { paintFor } from "./paint.js";
 import { progressOn, showBytes, showCount } from "./progress.js";
@@ -43,7 +45,7 @@ export function addStoreCommands(program: Command, context: Context): void {
     .summary("verify a data folder")
     .description("Verify a data folder, frame by frame. The server must be stopped.")
     .action(async (options: FolderOptions, command: Command) => {
-      await check(context, folderOf(context, options), context.wantsJson(command));
+      await check(context, existingFolder(context, options), context.wantsJson(command));
     });
   folderCommand(program, "repair", REPAIR_HELP)
     .summary("make a damaged data folder usable")
@@ -52,7 +54,9 @@ export function addStoreCommands(program: Command, context: Context): void {
     .action(async (options: FolderOptions & { readonly acceptLoss?: true }, command: Command) => {
       const { repairFolder } = await import("@daybook/server");
       const acceptLoss = options.acceptLoss === true;
-      const { lostBytes, message } = await said(repairFolder(folderOf(context, options), { acceptLoss }));
+      const { lostBytes, message } = await said(
+        repairFolder(existingFolder(context, options), { acceptLoss }),
+      );
       const facts = { lost_bytes: lostBytes, message };
       await context.print(context.wantsJson(command) ? JSON.stringify(facts) : message);
     });
@@ -62,7 +66,7 @@ export function addStoreCommands(program: Command, context: Context): void {
     .argument("<folder>", "where the copy goes; new or empty", nonEmpty)
     .action(async (target: string, options: FolderOptions, command: Command) => {
       const { backupFolder } = await import("@daybook/server");
-      await copy(context, command, (show) => backupFolder(folderOf(context, options), target, show));
+      await copy(context, command, (show) => backupFolder(existingFolder(context, options), target, show));
     });
   folderCommand(program, "restore", BACKUP_HELP)
     .summary("make a data folder out of a backup")
@@ -84,6 +88,12 @@ function folderCommand(program: Command, name: string, help: string): Command {
     )
     .option("--json", "print JSON, for programs")
     .addHelpText("after", help);
+}
+
+function existingFolder(context: Context, options: FolderOptions): string {
+  const folder = folderOf(context, options);
+  if (existsSync(folder)) return folder;
+  throw new CommandFailure(`there is no data folder at ${folder}: name it with --data-dir`);
 }
 
 function folderOf(context: Context, options: FolderOptions): string {

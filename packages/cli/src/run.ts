@@ -2,7 +2,7 @@ import { CommanderError } from "commander";
 import type { Setting } from "@daybook/server";
 import { Context } from "./context.js";
 import { EXIT } from "./exit-codes.js";
-import { CommandFailure } from "./failures.js";
+import { CommandFailure, ServerRefusal, ServerUnreachable } from "./failures.js";
 import type { Io } from "./io.js";
 import { buildProgram } from "./program.js";
 import { isOpen } from "./write-output.js";
@@ -40,8 +40,15 @@ async function settingsFor(args: readonly string[]): Promise<readonly Setting[]>
 function exitCodeAfter(error: unknown, context: Context): number {
   if (error instanceof CommanderError) return exitCodeOf(error);
   if (!(error instanceof CommandFailure)) throw error;
-  if (error.message !== "" && isOpen(context.io.stderr)) context.io.stderr.write(`${error.message}\n`);
+  if (error.message !== "" && isOpen(context.io.stderr)) context.io.stderr.write(`${linesOf(error)}\n`);
   return error.exitCode;
+}
+
+/** The server's own words are passed on bare, as CODE (STATUS): MESSAGE. */
+function linesOf(error: CommandFailure): string {
+  if (error instanceof ServerRefusal) return error.message;
+  if (!(error instanceof ServerUnreachable)) return `daybook: ${error.message}`;
+  return `daybook: ${error.message}\n(\`daybook serve\` starts a server here; --base-url names another)`;
 }
 
 /** Commander has said what was wrong. Help that was asked for is no error; help for want of a command is. */

@@ -27,8 +27,9 @@ export class LineSplitter {
     while (start < chunk.length) {
       const lineFeed = chunk.indexOf(LINE_FEED, start);
       const end = lineFeed === -1 ? chunk.length : lineFeed;
-      // A copy: what is held must not keep the whole chunk it came in alive.
-      this.hold(Buffer.from(chunk.subarray(start, end)));
+      const piece = chunk.subarray(start, end);
+      // A copy of what is held on to: it must not keep the whole chunk it came in alive.
+      this.hold(lineFeed === -1 ? Buffer.from(piece) : piece);
       while (this.heldBytes > this.bytesMax) yield this.cut();
       if (lineFeed === -1) return;
       yield { bytes: this.take(), continued: false };

@@ -6,5 +6,6 @@ export * from "./entry.js";
 export * from "./event-json.js";
 export * from "./head.js";
 export * from "./header-json.js";
+export * from "./indexed-members.js";
 export * from "./producer-window.js";
 export * from "./state.js";

@@ -1,4 +1,4 @@
-import type { RawJson} from "@daybook/protocol";
+import type { RawJson } from "@daybook/protocol";
 import { DaybookError, LIMITS, parseJson, type JsonShape, type StateInput } from "@daybook/protocol";
 import type { StateOperation } from "./entry.js";
 

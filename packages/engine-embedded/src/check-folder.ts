@@ -6,6 +6,7 @@ import { DiskFiles } from "./disk-files.js";
 import { lockFolder } from "./folder-lock.js";
 import { segmentName } from "./frame-format.js";
 import { LogTable } from "./log-table.js";
+import { LostPayloads, WHY_LOST } from "./lost-payloads.js";
 import { logFolder, viewsFolder } from "./open-engine.js";
 import { bringForward } from "./recover.js";
 import { StoreRefused } from "./refusals.js";
@@ -65,6 +66,7 @@ async function checkLog(
   report: CheckReport,
   onProgress: (bytes: number) => void,
 ): Promise<void> {
+  const lost = new LostPayloads();
   for (let segment = 1; segment <= segments.count; segment++) {
     report.segments++;
     const scan = await segments.scan(segment);
@@ -74,6 +76,7 @@ async function checkLog(
         await judgeEnd(segments, segment, found, report);
         break;
       }
+      lost.see(found);
       report.batches++;
       report.frames += found.frames.length;
       report.bytes += found.end - found.offset;
@@ -81,6 +84,9 @@ async function checkLog(
       onProgress(report.bytes);
     }
   }
+  const { first } = lost;
+  if (first !== undefined)
+    report.problems.unshift({ file: segmentName(first.segment), offset: first.offset, why: WHY_LOST });
 }
 
 async function judgeEnd(

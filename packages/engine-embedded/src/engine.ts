@@ -1,4 +1,5 @@
 import type { Decision, Facts, Head, LogId, Needs } from "@daybook/core";
+import { DaybookError } from "@daybook/protocol";
 import type { Engine, ListPage, ListQuery, Now, Page, ReadLimits, Session } from "@daybook/engine";
 import type { Stand, Views } from "@daybook/views";
 import { Eraser } from "./eraser.js";
@@ -29,17 +30,19 @@ export class EmbeddedEngine implements Engine {
   private readonly reader: Reader;
   private readonly eraser: Eraser;
   private closing: Promise<void> | undefined;
+  private stopped = false;
 
   constructor(
     private readonly store: Store,
     stand: Stand,
     settings: EngineSettings,
-    readonly events: EngineEvents,
+    outside: EngineEvents,
   ) {
     this.features = { durable: store.durable };
     const { segments, views, table } = store;
+    const events = { ...outside, fatal: (error: Error) => this.stop(error, outside) };
     this.viewWriter = new ViewWriter(views, table, settings, events, stand);
-    this.reader = new Reader(segments, views, table, this.viewWriter, events);
+    this.reader = new Reader(segments, views, table, events);
     this.eraser = new Eraser({
       segments,
       views,
@@ -76,25 +79,33 @@ export class EmbeddedEngine implements Engine {
   }
 
   read(id: LogId, afterSeq: number, limits: ReadLimits): Page | Promise<Page> {
+    this.refuseIfClosing();
     return this.reader.read(id, afterSeq, limits);
   }
 
   head(id: LogId): Head | undefined {
+    this.refuseIfClosing();
     return this.store.table.find(id)?.durable?.head;
   }
 
   watch(id: LogId, moved: () => void): () => void {
+    this.refuseIfClosing();
     const log = this.store.table.find(id);
     if (log === undefined) return () => undefined;
     log.watchers.add(moved);
     return () => log.watchers.delete(moved);
   }
 
-  session(id: LogId): Promise<Session | undefined> {
+  async session(id: LogId): Promise<Session | undefined> {
+    this.refuseIfClosing();
     return this.reader.session(id);
   }
 
-  list(query: ListQuery): Promise<ListPage> {
+  async list(query: ListQuery): Promise<ListPage> {
+    this.refuseIfClosing();
+    await this.viewWriter.caughtUp();
+    // The views may have been closed meanwhile.
+    this.refuseIfClosing();
     return this.reader.list(query);
   }
 
@@ -125,12 +136,29 @@ export class EmbeddedEngine implements Engine {
   }
 
   private async closeAll(): Promise<void> {
-    await this.writer.close();
-    await this.eraser.close();
-    await this.viewWriter.close();
-    await this.store.segments.close();
-    await this.store.views.close();
-    this.store.release();
+    try {
+      await this.writer.close();
+      await this.eraser.close();
+      await this.viewWriter.close();
+      await this.store.segments.close();
+    } finally {
+      await this.store.views.close();
+      this.store.release();
+    }
+  }
+
+  /** Nothing is written any more, to the log or to the views: the next start recovers from what is on disk. */
+  private stop(error: Error, outside: EngineEvents): void {
+    if (this.stopped) return;
+    this.stopped = true;
+    this.writer.stop();
+    this.viewWriter.stop();
+    outside.fatal(error);
+  }
+
+  private refuseIfClosing(): void {
+    if (this.closing === undefined) return;
+    throw new DaybookError("shutting_down", "The server is shutting down. Try again in a moment.");
   }
 
   private carryOut<Answer>(

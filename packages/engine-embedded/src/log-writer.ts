@@ -26,7 +26,8 @@ export class LogWriter {
   private readonly scratch = new Scratch();
   private lastMs: number;
   private iso = { ms: -1, text: "" };
-  private state: "open" | "restoring" | "failed" | "closed" = "open";
+  private state: "open" | "restoring" | "failed" = "open";
+  private closing = false;
   private spaceCheckedAt = Number.NEGATIVE_INFINITY;
   private spaceIsShort = false;
 
@@ -67,7 +68,7 @@ export class LogWriter {
 
   /** @throws DaybookError when nothing can be taken now; nothing was stored then. */
   refuseIfUnable(): void {
-    if (this.state === "closed") {
+    if (this.closing) {
       throw new DaybookError("shutting_down", "The server is shutting down. Try again in a moment.");
     }
     if (this.state !== "open") throw unavailable("The store is not writable. Try again in a moment.");
@@ -119,8 +120,13 @@ export class LogWriter {
 
   /** Takes no more, and finishes what it has. */
   async close(): Promise<void> {
-    if (this.state === "open") this.state = "closed";
-    await this.running;
+    this.closing = true;
+    while (this.running !== undefined) await this.running;
+  }
+
+  /** The store cannot go on: takes no more. */
+  stop(): void {
+    this.state = "failed";
   }
 
   private start(): void {
@@ -200,29 +206,47 @@ export class LogWriter {
 
   private async fail(batch: Batch, error: Error): Promise<void> {
     const lost = [batch, this.filling];
-    const fatal = error instanceof StoreRefused;
-    this.state = fatal ? "failed" : "restoring";
+    this.state = "restoring";
     this.options.events.log("a batch could not be written", { error: error.message, batch: batch.number });
     for (const waiter of lost.flatMap(({ waiters }) => waiters)) {
       waiter.settle(unavailable("The store could not write this. Try again in a moment.", error));
     }
-    if (fatal) {
-      this.options.events.fatal(error);
-      return;
+    try {
+      if (error instanceof StoreRefused) throw error;
+      await this.restore(batch, lost);
+    } catch (fatal) {
+      this.options.events.fatal(fatal as Error);
     }
-    // Whatever was decided on top of the lost batches never was: fold those logs again from what is on disk.
-    const touched = new Set(lost.flatMap(({ states }) => [...states.keys()]));
-    await this.views.restore(this.segments, touched);
+    // Last of all: until here the views were not to be written.
     this.inFlight = undefined;
     this.filling = new Batch(batch.number, this.segments.last.segment, this.segments.endOffset, this.scratch);
-    this.state = "open";
+    if (this.isRestoring()) this.state = "open";
+    this.views.request();
   }
 
+  /** Not any more once something fatal was said. */
+  private isRestoring(): boolean {
+    return this.state === "restoring";
+  }
+
+  /** Whatever was decided on top of the lost batches never was: folds those logs again from what is on disk. */
+  private async restore({ number }: Batch, lost: readonly Batch[]): Promise<void> {
+    const touched = new Set(lost.flatMap(({ states }) => [...states.keys()]));
+    await this.views.restore(this.segments, touched, {
+      segment: this.segments.last.segment,
+      offset: this.segments.endOffset,
+      nextBatch: number,
+      nextLog: this.table.nextNumber,
+      lastMs: this.lastMs,
+    });
+  }
+
+  /** A disk that cannot say how much is free is not taken for a full one. */
   private async checkSpace(): Promise<void> {
     const at = performance.now();
     if (at - this.spaceCheckedAt < SPACE_CHECK_MS) return;
     this.spaceCheckedAt = at;
-    const free = await this.segments.freeBytes();
+    const free = await this.segments.freeBytes().catch(() => Number.POSITIVE_INFINITY);
     this.spaceIsShort = free < this.options.settings.reserveBytes;
   }
 }

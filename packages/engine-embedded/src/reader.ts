@@ -8,7 +8,6 @@ import { type LiveLog, takeEvents } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import { PositionMismatch, type ReadFrame, type Segments } from "./segments.js";
 import type { EngineEvents } from "./settings.js";
-import type { ViewWriter } from "./view-writer.js";
 
 /** Reads what is durable: from memory when it is recent, else from the files by position. */
 export class Reader {
@@ -16,7 +15,6 @@ export class Reader {
     private readonly segments: Segments,
     private readonly views: Views,
     private readonly table: LogTable,
-    private readonly viewWriter: ViewWriter,
     private readonly events: EngineEvents,
   ) {}
 
@@ -42,8 +40,8 @@ export class Reader {
     return { id, head: durable.head, header: await this.headerAt(durable.headerAt) };
   }
 
+  /** As the views stand now. */
   async list(query: ListQuery): Promise<ListPage> {
-    await this.viewWriter.caughtUp();
     const { logs, next } = findLogs(this.views, query);
     const found = await Promise.all(logs.map((number) => this.listed(number)));
     const sessions = found.filter((session) => session !== undefined);

@@ -2,6 +2,7 @@ import { Flush, type Stand, type Views } from "@daybook/views";
 import { foldedFrame } from "./fold-frame.js";
 import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, segmentName } from "./frame-format.js";
 import type { LiveLog } from "./live-log.js";
+import { LostPayloads, WHY_LOST } from "./lost-payloads.js";
 import type { LogTable } from "./log-table.js";
 import { damaged, StoreRefused } from "./refusals.js";
 import type { ScannedBatch } from "./scan-segment.js";
@@ -43,8 +44,7 @@ class Recovery {
   private offset: number;
   private readonly fresh: boolean;
   private lastMs: number;
-  /** Logs with erased payloads and no erase entry so far, with the place of the first such payload. */
-  private readonly zeroed = new Map<LiveLog, { segment: number; offset: number }>();
+  private readonly lost = new LostPayloads();
 
   constructor(
     private readonly segments: Segments,
@@ -65,9 +65,8 @@ class Recovery {
     for (let segment = stand?.segment ?? 1; segment <= this.segments.count; segment++) {
       await this.readSegment(segment, stand);
     }
-    for (const { segment, offset } of this.zeroed.values()) {
-      throw damaged(segmentName(segment), offset, "a payload was zeroed and no erase entry says so");
-    }
+    const { first } = this.lost;
+    if (first !== undefined) throw damaged(segmentName(first.segment), first.offset, WHY_LOST);
   }
 
   async finish(): Promise<Recovered> {
@@ -106,6 +105,7 @@ class Recovery {
     this.nextBatch = batch.header.batch + 1;
     this.offset = batch.end;
     this.unflushedBytes += batch.end - batch.offset;
+    this.lost.see(batch);
     const { segment } = batch.header;
     for (const { header, payload, offset } of batch.frames) {
       const log = this.table.numbered(header.log);
@@ -117,11 +117,8 @@ class Recovery {
       };
       if (payload === undefined) {
         log.foldZeroed(position, header.seq);
-        if (log.head?.status !== "deleted" && !this.zeroed.has(log))
-          this.zeroed.set(log, { segment, offset });
       } else {
         log.fold(foldedFrame(header, payload), header.atMs, position);
-        if (header.kind === "erase") this.zeroed.delete(log);
       }
       this.table.name(log);
       this.table.markDirty(log);
@@ -133,7 +130,7 @@ class Recovery {
 
   /** Fresh views start over after a crash; others must not stand between an erased payload and its erase entry. */
   private mayFlush(): boolean {
-    return this.fresh || this.zeroed.size === 0;
+    return this.fresh || this.lost.isEmpty;
   }
 
   private stand(): Stand {

@@ -7,12 +7,14 @@ import {
   FRAME_HEADER_BYTES,
   type FrameHeader,
   judgePayload,
+  segmentName,
 } from "./frame-format.js";
 import type { LogFile } from "./log-files.js";
+import { StoreRefused } from "./refusals.js";
 
 export interface ScannedFrame {
   readonly header: FrameHeader;
-  /** Undefined when the payload was erased. */
+  /** Undefined when it was erased, or is damaged: only an erase entry further on makes that right. */
   readonly payload: Buffer | undefined;
   /** Where the frame begins in the file. */
   readonly offset: number;
@@ -45,6 +47,8 @@ export class SegmentScan {
     private readonly segment: number,
     private offset: number,
     private nextBatch: number,
+    /** Only the last segment can end in a batch that was not synced. */
+    private readonly isLast: boolean,
   ) {
     this.bufferAt = offset;
   }
@@ -63,6 +67,8 @@ export class SegmentScan {
     if (!(await this.load(BATCH_HEADER_BYTES + header.bodyBytes))) return this.bad("an incomplete batch");
     const frames = this.framesOf(header);
     if (typeof frames === "string") return this.bad(frames);
+    const torn = this.isLast ? lostPayload(frames) : undefined;
+    if (torn !== undefined && !(await this.batchFollows(header))) return this.bad(torn);
     this.offset += BATCH_HEADER_BYTES + header.bodyBytes;
     this.nextBatch++;
     return { header, offset, end: this.offset, frames };
@@ -79,13 +85,8 @@ export class SegmentScan {
       const payloadAt = at + FRAME_HEADER_BYTES;
       if (payloadAt + header.payloadBytes > end) return `${place}: longer than its batch`;
       const payload = this.buffer.subarray(payloadAt, payloadAt + header.payloadBytes);
-      const verdict = judgePayload(header, payload);
-      if (verdict === "bad") return `${place}: its payload is damaged`;
-      frames.push({
-        header,
-        payload: verdict === "whole" ? payload : undefined,
-        offset: this.bufferAt + at,
-      });
+      const isWhole = judgePayload(header, payload) === "whole";
+      frames.push({ header, payload: isWhole ? payload : undefined, offset: this.bufferAt + at });
       at = payloadAt + header.payloadBytes;
     }
     return at === end ? frames : `batch ${batch.batch}: bytes behind its last frame`;
@@ -95,8 +96,16 @@ export class SegmentScan {
     return { kind: "bad", offset: this.offset, why, batchAfter: await this.findBatchAfter() };
   }
 
+  /** Does the next batch begin right behind this one, or anywhere after it? */
+  private async batchFollows({ batch, bodyBytes }: BatchHeader): Promise<boolean> {
+    const bytes = Buffer.alloc(BATCH_HEADER_BYTES);
+    const count = await this.file.read(bytes, this.offset + BATCH_HEADER_BYTES + bodyBytes);
+    const next = decodeBatchHeader(bytes.subarray(0, count), 0);
+    return (next?.segment === this.segment && next.batch === batch + 1) || this.findBatchAfter(batch + 1);
+  }
+
   /** Is there a whole batch header with a later number anywhere behind? */
-  private async findBatchAfter(): Promise<boolean> {
+  private async findBatchAfter(batch = this.nextBatch): Promise<boolean> {
     const size = await this.file.size();
     const window = Buffer.alloc(CHUNK_BYTES + BATCH_HEADER_BYTES);
     for (let at = this.offset + 1; at < size; at += CHUNK_BYTES) {
@@ -104,7 +113,7 @@ export class SegmentScan {
       const bytes = window.subarray(0, count);
       for (let hit = bytes.indexOf(BATCH_MAGIC); hit >= 0; hit = bytes.indexOf(BATCH_MAGIC, hit + 1)) {
         const header = decodeBatchHeader(bytes, hit);
-        if (header?.segment === this.segment && header.batch >= this.nextBatch) return true;
+        if (header?.segment === this.segment && header.batch >= batch) return true;
       }
     }
     return false;
@@ -119,9 +128,20 @@ export class SegmentScan {
     if (this.left() >= count) return true;
     // A fresh buffer each time: frames that were handed out keep pointing into the old one.
     const bytes = Buffer.allocUnsafeSlow(Math.max(count, CHUNK_BYTES));
-    const read = await this.file.read(bytes, this.offset);
+    const read = await this.file.read(bytes, this.offset).catch((cause: unknown) => {
+      throw new StoreRefused("unreadable", `${segmentName(this.segment)} cannot be read`, { cause });
+    });
     this.buffer = bytes.subarray(0, read);
     this.bufferAt = this.offset;
     return read >= count;
   }
+}
+
+/** The first frame whose payload is lost, unless this very batch says that its log was erased. */
+function lostPayload(frames: readonly ScannedFrame[]): string | undefined {
+  const erased = new Set(
+    frames.flatMap(({ header, payload }) => (header.kind === "erase" && payload ? header.log : [])),
+  );
+  const index = frames.findIndex(({ header, payload }) => payload === undefined && !erased.has(header.log));
+  return index < 0 ? undefined : `frame ${index}: its payload is damaged`;
 }

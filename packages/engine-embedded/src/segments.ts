@@ -98,10 +98,13 @@ export class Segments {
   /** A scan of one segment, from the stand or from its beginning. */
   async scan(segment: number, from?: Stand): Promise<SegmentScan> {
     const header = this.headers[segment - 1] as SegmentHeader;
-    const file = await this.handle(segment);
+    const file = await this.handle(segment).catch((cause: unknown) => {
+      throw new StoreRefused("unreadable", `${segmentName(segment)} cannot be opened`, { cause });
+    });
+    const isLast = segment === this.last.segment;
     return from?.segment === segment
-      ? new SegmentScan(file, segment, from.offset, from.nextBatch)
-      : new SegmentScan(file, segment, SEGMENT_HEADER_BYTES, header.firstBatch);
+      ? new SegmentScan(file, segment, from.offset, from.nextBatch, isLast)
+      : new SegmentScan(file, segment, SEGMENT_HEADER_BYTES, header.firstBatch, isLast);
   }
 
   /**
@@ -186,7 +189,7 @@ export class Segments {
   async zero(positions: readonly FramePosition[]): Promise<void> {
     const touched = new Set<LogFile>();
     for (const { segment, offset, bytes } of positions) {
-      const file = await this.handle(segment, "write");
+      const file = await this.handle(segment);
       touched.add(file);
       await writeAll(file, Buffer.alloc(bytes - FRAME_HEADER_BYTES), offset + FRAME_HEADER_BYTES);
     }
@@ -203,13 +206,15 @@ export class Segments {
     await this.tail.close();
   }
 
-  private async handle(segment: number, mode: "read" | "write" = "read"): Promise<LogFile> {
+  private async handle(segment: number): Promise<LogFile> {
     if (segment === this.last.segment) return this.tail;
-    // Sealed segments are opened for writing only to be erased in; that is rare, so one kind of handle serves both.
     const known = this.handles.get(segment);
-    if (known !== undefined && mode === "read") return known;
+    if (known !== undefined) return known;
+    // Sealed segments are written only to be erased in; that is rare, so one kind of handle serves both.
     const opened = this.files.open(segmentName(segment), "write");
     this.handles.set(segment, opened);
+    // What cannot be opened now may be later.
+    opened.catch(() => this.handles.delete(segment));
     if (this.handles.size > OPEN_FILES_MAX) await this.closeOldest();
     return opened;
   }

@@ -34,8 +34,8 @@ export class ViewWriter {
   private durableBatch: number;
   private sealedBytes = 0;
   private flushedBytes = 0;
-  private waiting: { readonly batch: number; readonly resolve: () => void }[] = [];
-  private lagWaiters: (() => void)[] = [];
+  private waiting: { readonly batch: number; readonly settle: (error?: Error) => void }[] = [];
+  private stopped = false;
   private readonly recent: { log: LiveLog; block: EventBlock; batch: number }[] = [];
   private recentFirst = 0;
   private recentBytes = 0;
@@ -56,18 +56,19 @@ export class ViewWriter {
     return this.sealedBytes - this.flushedBytes;
   }
 
-  /** Resolves when the views are near enough for the log to go on. */
+  /**
+   * Resolves when the views are near enough for the log to go on. What is not being written yet can only be collected
+   * when the next batch is sealed: then that one goes ahead, and the one after it waits.
+   */
   async lagBounded(): Promise<void> {
-    while (this.lagBytes > this.settings.viewLagBytesMax) {
-      this.request();
-      await new Promise<void>((resolve) => this.lagWaiters.push(resolve));
-    }
+    while (this.lagBytes > this.settings.viewLagBytesMax && this.writing !== undefined) await this.writing;
+    if (this.lagBytes > this.settings.viewLagBytesMax) this.due = true;
   }
 
   batchSealed(stand: Stand, bytes: number): void {
     this.latest = stand;
     this.sealedBytes += bytes;
-    this.timer ??= setTimeout(() => this.request(), this.settings.flushDelayMs);
+    if (!this.stopped) this.timer ??= setTimeout(() => this.request(), this.settings.flushDelayMs);
     if (this.due) this.collect();
   }
 
@@ -81,20 +82,17 @@ export class ViewWriter {
   async caughtUp(patienceMs = CATCH_UP_MS): Promise<void> {
     const batch = this.durableBatch;
     if (this.standsPast(batch)) return;
+    if (this.stopped) throw behind();
     this.request();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        const message = "The lists are behind the log right now. Try again in a moment.";
-        reject(new DaybookError("storage_unavailable", message));
-      }, patienceMs);
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(behind()), patienceMs);
+      const settle = (error?: Error): void => {
+        clearTimeout(timer);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      this.waiting.push({ batch, settle });
     });
-    const reached = new Promise<void>((resolve) => this.waiting.push({ batch, resolve }));
-    try {
-      await Promise.race([reached, late]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   /** Keeps a durable block in memory: as long as the views lack it, and then as long as there is room. */
@@ -104,9 +102,10 @@ export class ViewWriter {
     this.recentBytes += block.byteLength + BLOCK_OVERHEAD_BYTES;
   }
 
-  /** Folds these logs again from what is on disk, after a batch that changed them was lost. */
-  async restore(segments: Segments, touched: Set<LiveLog>): Promise<void> {
+  /** Folds these logs again from what is on disk, after a batch that changed them was lost. `stand` is where it ends. */
+  async restore(segments: Segments, touched: Set<LiveLog>, stand: Stand): Promise<void> {
     await this.writing;
+    this.latest = stand;
     for (const log of this.collected?.flush.logs ?? []) touched.add(log);
     this.collected = undefined;
     for (const log of touched) {
@@ -123,18 +122,24 @@ export class ViewWriter {
 
   /** Writes what there is, then stops. */
   async close(): Promise<void> {
-    while (this.table.dirtyCount > 0 || this.writing !== undefined) {
-      this.request();
+    while (!this.stopped && (this.table.dirtyCount > 0 || this.writing !== undefined)) {
+      if (this.writing === undefined) this.request();
       await this.writing;
     }
+    this.stop();
+    await this.writing;
+  }
+
+  /** Writes nothing any more: what memory holds may be ahead of the log, and must not get into the views. */
+  stop(): void {
+    this.stopped = true;
+    this.collected = undefined;
     clearTimeout(this.timer);
+    for (const { settle } of this.waiting.splice(0)) settle(behind());
   }
 
-  private standsPast(batch: number): boolean {
-    return (this.views.stand?.nextBatch ?? 1) > batch;
-  }
-
-  private request(): void {
+  /** Has the views written as soon as memory stands at the end of a batch. */
+  request(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
     this.due = true;
@@ -143,8 +148,12 @@ export class ViewWriter {
     this.writeCollected();
   }
 
+  private standsPast(batch: number): boolean {
+    return (this.views.stand?.nextBatch ?? 1) > batch;
+  }
+
   private collect(): void {
-    if (this.collected !== undefined || this.writing !== undefined) return;
+    if (this.stopped || this.collected !== undefined || this.writing !== undefined) return;
     this.due = false;
     const flush = new Flush<LiveLog>();
     for (const log of this.table.takeDirty()) flush.take(log);
@@ -174,8 +183,7 @@ export class ViewWriter {
     this.table.sweep();
     const reached = this.waiting.filter(({ batch }) => this.standsPast(batch));
     this.waiting = this.waiting.filter(({ batch }) => !this.standsPast(batch));
-    for (const { resolve } of reached) resolve();
-    for (const resolve of this.lagWaiters.splice(0)) resolve();
+    for (const { settle } of reached) settle();
     if (this.waiting.length > 0) this.due = true;
   }
 
@@ -192,4 +200,11 @@ export class ViewWriter {
       this.recentFirst = 0;
     }
   }
+}
+
+function behind(): DaybookError {
+  return new DaybookError(
+    "storage_unavailable",
+    "The lists are behind the log right now. Try again in a moment.",
+  );
 }

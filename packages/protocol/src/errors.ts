@@ -51,6 +51,7 @@ export const ERRORS = {
   internal_error: { http: 500, grpc: "internal", retry: "after_delay", effect: "unknown" },
   storage_unavailable: { http: 503, grpc: "unavailable", retry: "after_delay", effect: "unknown" },
   archive_read_unavailable: { http: 503, grpc: "unavailable", retry: "after_delay", effect: "none" },
+  issuer_unavailable: { http: 503, grpc: "unavailable", retry: "after_delay", effect: "none" },
   shutting_down: { http: 503, grpc: "unavailable", retry: "after_delay", effect: "none" },
 } as const satisfies Record<string, ErrorFacts>;
 

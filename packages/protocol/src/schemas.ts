@@ -7,7 +7,12 @@ import type { RawJson } from "./parse-json.js";
  * A `JsonObject` is kept as the exact text that came in, because key order and big numbers must survive.
  */
 const JsonObject = (description: string) =>
-  Type.Unsafe<RawJson>({ type: "object", additionalProperties: true, description });
+  Type.Refine(
+    Type.Unsafe<RawJson>({ type: "object", additionalProperties: true, description }),
+    // The text of any kind of value is an object to JavaScript.
+    ({ kind }) => kind === "object",
+    () => "must be a JSON object",
+  );
 
 const Count = (minimum: number, description: string) =>
   Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER, description });

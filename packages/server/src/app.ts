@@ -3,12 +3,14 @@ import type { Logger } from "pino";
 import { registerDocs } from "./dialects/docs-routes.js";
 import { sessionRoutes } from "./dialects/session-routes.js";
 import { tailRoute } from "./dialects/tail-route.js";
+import type { Authenticator } from "./auth/authenticator.js";
+import type { Gate } from "./http/access.js";
+import { registerPublicKeys, tokenRoutes } from "./dialects/token-routes.js";
 import type { DrainList } from "./http/drain.js";
 import { createHttpApp } from "./http/http-app.js";
 import type { OriginPolicy } from "./http/origin-guard.js";
 import { registerRoutes, type Route } from "./http/route.js";
 import type { Metrics } from "./metrics.js";
-import type { Caller } from "./service/caller.js";
 import type { SessionService } from "./service/session-service.js";
 import type { Settings } from "./settings.js";
 
@@ -21,7 +23,8 @@ export interface AppParts {
   readonly drains: DrainList;
   readonly logger: Logger;
   readonly origins: OriginPolicy;
-  readonly callerOf: () => Caller;
+  readonly gate: Gate;
+  readonly authenticator: Authenticator;
 }
 
 /** All calls of the HTTP API. */
@@ -30,15 +33,17 @@ export function allRoutes({
   service,
   metrics,
   drains,
-}: Pick<AppParts, "settings" | "service" | "metrics" | "drains">): Route[] {
+  authenticator,
+}: Pick<AppParts, "settings" | "service" | "metrics" | "drains" | "authenticator">): Route[] {
   return [
-    ...sessionRoutes({ service, metrics, drains, limits: settings }),
-    tailRoute({ service, metrics, drains }),
+    ...sessionRoutes({ service, metrics, drains, authenticator, limits: settings }),
+    tailRoute({ service, metrics, drains, authenticator }),
+    ...tokenRoutes(authenticator),
   ];
 }
 
 export function buildApp(parts: AppParts): FastifyInstance {
-  const { settings, metrics, drains, logger, origins, callerOf } = parts;
+  const { settings, metrics, drains, logger, origins, gate, authenticator } = parts;
   const app = createHttpApp({
     logger,
     metrics,
@@ -47,7 +52,8 @@ export function buildApp(parts: AppParts): FastifyInstance {
     isDraining: () => drains.draining,
   });
   const routes = allRoutes(parts);
-  registerRoutes(app, routes, callerOf);
+  registerRoutes(app, routes, gate);
+  registerPublicKeys(app, authenticator);
   registerDocs(app, routes, VERSION);
   return app;
 }

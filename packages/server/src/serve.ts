@@ -1,4 +1,6 @@
-import { resolve } from "node:path";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import type { AddressInfo } from "node:net";
 import type { Server as HttpServer } from "node:http";
 import {
@@ -10,12 +12,18 @@ import {
 import { pino, type Logger } from "pino";
 import { RawTails, refuseUpgrade } from "./dialects/raw-tail.js";
 import { SocketPings } from "./dialects/socket-pings.js";
+import { Authenticator } from "./auth/authenticator.js";
+import { IssuerKeys } from "./auth/issuer-keys.js";
+import { KeyFolder } from "./auth/key-folder.js";
+import { ensureSigningKey, KeyRing } from "./auth/key-ring.js";
+import { watchKeys } from "./auth/watch-keys.js";
+import { Gate } from "./http/access.js";
+import { RateLimit } from "./http/rate-limit.js";
 import { DrainList } from "./http/drain.js";
-import { isLoopback } from "./http/origin-guard.js";
+import { isLoopback, type OriginPolicy } from "./http/origin-guard.js";
 import { Metrics } from "./metrics.js";
 import { OpsListener } from "./ops.js";
 import { buildApp } from "./app.js";
-import { OPEN_CALLER } from "./service/caller.js";
 import { SessionService } from "./service/session-service.js";
 import type { Settings } from "./settings.js";
 import { DaybookError } from "@daybook/protocol";
@@ -42,9 +50,10 @@ export async function serve(
   settings: Settings,
   options: { readonly logger?: Logger } = {},
 ): Promise<RunningServer> {
-  if (!isLoopback(settings.host)) {
+  if (authOf(settings) === "none" && !isLoopback(settings.host) && !settings.allowInsecure) {
     throw new Error(
-      `--auth none listens on this machine only, not on ${settings.host}. Use --host 127.0.0.1.`,
+      `--auth none listens on this machine only, not on ${settings.host}. Use --auth jwt, or, if everybody who can ` +
+        "reach this address may do everything, --allow-insecure.",
     );
   }
   const logger = options.logger ?? pino({ level: settings.logLevel, base: null });
@@ -65,6 +74,7 @@ class Serving implements RunningServer {
   private metrics: Metrics | undefined;
   private ops: OpsListener | undefined;
   private http: HttpServer | undefined;
+  private keysWatch: { stop(): void } | undefined;
   private exitCode = 0;
   private stopping: Promise<void> | undefined;
 
@@ -136,18 +146,20 @@ class Serving implements RunningServer {
   private async listen(engine: EmbeddedEngine, metrics: Metrics): Promise<string> {
     const { settings, drains, logger } = this;
     const service = new SessionService(engine);
-    const origins = { allowed: settings.allowOrigin, loopbackOnly: true };
-    const callerOf = (): typeof OPEN_CALLER => OPEN_CALLER;
-    const app = buildApp({ settings, service, metrics, drains, logger, origins, callerOf });
-    const tails = new RawTails({ service, metrics, logger, drains, pings: this.pings, origins, callerOf });
-    app.server.on("upgrade", (request, socket, head) => {
-      const id = /^\/v1\/sessions\/([^/?]+)\/tail(?:\?|$)/.exec(request.url ?? "")?.[1];
-      if (this.drains.draining)
-        refuseUpgrade(socket, new DaybookError("shutting_down", "The server is shutting down."));
-      else if (id === undefined)
-        refuseUpgrade(socket, new DaybookError("not_found", "There is no socket at this path."));
-      else tails.upgrade(request, socket, head, id);
-    });
+    const auth = authOf(settings);
+    const origins = originPolicy(settings, auth);
+    const authenticator = await this.openKeys(auth);
+    const gate = new Gate(
+      authenticator,
+      {
+        tenant: new RateLimit(settings.rateLimitTenant, "tenant"),
+        address: new RateLimit(settings.rateLimitAddress, "address"),
+      },
+      settings.trustProxy,
+    );
+    const parts = { service, metrics, drains, logger, origins, gate, authenticator };
+    const app = buildApp({ settings, ...parts });
+    this.takeUpgrades(app.server, new RawTails({ ...parts, pings: this.pings }));
     await app.ready();
     this.http = app.server;
     await new Promise<void>((listening, failed) => {
@@ -155,8 +167,33 @@ class Serving implements RunningServer {
       app.server.listen({ port: settings.port, host: settings.host, backlog: 4096 }, listening);
     });
     const { port } = app.server.address() as AddressInfo;
-    const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host;
-    return `http://${host}:${port}`;
+    return `http://${hostInUrl(settings.host)}:${port}`;
+  }
+
+  private takeUpgrades(server: HttpServer, tails: RawTails): void {
+    server.on("upgrade", (request, socket, head) => {
+      const id = /^\/v1\/sessions\/([^/?]+)\/tail(?:\?|$)/.exec(request.url ?? "")?.[1];
+      if (this.drains.draining)
+        refuseUpgrade(socket, new DaybookError("shutting_down", "The server is shutting down."));
+      else if (id === undefined)
+        refuseUpgrade(socket, new DaybookError("not_found", "There is no socket at this path."));
+      else void tails.upgrade(request, socket, head, id);
+    });
+  }
+
+  /** Our own keys: in the data folder, or for as long as the process lives. */
+  private async openKeys(auth: "none" | "jwt"): Promise<Authenticator> {
+    const { settings } = this;
+    const folder = new KeyFolder(this.dataDir ?? (await mkdtemp(join(tmpdir(), "daybook-keys-"))));
+    await ensureSigningKey(folder);
+    const publicUrl = settings.publicUrl ?? `http://${hostInUrl(settings.host)}:${settings.port}`;
+    await folder.addIssuer(publicUrl);
+    const ring = await KeyRing.load(await folder.read());
+    const authenticator = new Authenticator(auth, ring, publicUrl, outsideIssuer(settings));
+    this.keysWatch = watchKeys(folder, authenticator, (error) =>
+      this.logger.error({ err: error }, "the keys folder cannot be read"),
+    );
+    return authenticator;
   }
 
   /**
@@ -173,6 +210,7 @@ class Serving implements RunningServer {
     this.drains.drain();
     await this.closeHttp();
     this.pings.close();
+    this.keysWatch?.stop();
     await this.engine?.close();
     await this.ops?.close();
     clearTimeout(watchdog);
@@ -189,4 +227,27 @@ class Serving implements RunningServer {
     await closed;
     clearTimeout(cut);
   }
+}
+
+/** Auth is on unless only this machine can call. */
+function authOf({ auth, host }: Settings): "none" | "jwt" {
+  return auth ?? (isLoopback(host) ? "none" : "jwt");
+}
+
+/** With tokens any page may call: it has to bring one, and no cookie ever counts. */
+function originPolicy({ allowOrigin, allowInsecure }: Settings, auth: "none" | "jwt"): OriginPolicy {
+  if (auth === "jwt") return { allowed: allowOrigin.length === 0 ? ["*"] : allowOrigin, loopbackOnly: false };
+  return { allowed: allowOrigin, loopbackOnly: !allowInsecure };
+}
+
+function outsideIssuer({ jwtIssuer, jwtAudience, jwksUrl }: Settings): IssuerKeys | undefined {
+  if (jwtIssuer === undefined && jwksUrl === undefined) return undefined;
+  if (jwtIssuer === undefined || jwtAudience === undefined || jwksUrl === undefined) {
+    throw new Error("--jwt-issuer, --jwt-audience and --jwks-url go together.");
+  }
+  return new IssuerKeys({ issuer: jwtIssuer, audience: jwtAudience, jwksUrl });
+}
+
+function hostInUrl(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
 }

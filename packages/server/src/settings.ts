@@ -17,7 +17,16 @@ export interface Settings {
   readonly opsPort: number;
   readonly dataDir: string;
   readonly store: "embedded" | "memory";
-  readonly auth: "none";
+  /** Left out: none on loopback, jwt elsewhere. */
+  readonly auth: "none" | "jwt" | undefined;
+  readonly allowInsecure: boolean;
+  readonly publicUrl: string | undefined;
+  readonly jwtIssuer: string | undefined;
+  readonly jwtAudience: string | undefined;
+  readonly jwksUrl: string | undefined;
+  readonly rateLimitTenant: number;
+  readonly rateLimitAddress: number;
+  readonly trustProxy: boolean;
   readonly allowOrigin: readonly string[];
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
   readonly eventBytesMax: number;
@@ -49,6 +58,16 @@ function oneOf(...choices: readonly string[]): (value: string) => string {
       throw new Error(`must be one of ${choices.join(", ")}, not ${JSON.stringify(value)}.`);
     return value;
   };
+}
+
+function yesOrNo(value: string): boolean {
+  if (value === "true" || value === "false") return value === "true";
+  throw new Error(`must be true or false, not ${JSON.stringify(value)}.`);
+}
+
+function url(value: string): string {
+  if (URL.canParse(value) && /^https?:/.test(value)) return value.replace(/\/$/, "");
+  throw new Error(`must be a URL like https://daybook.example.com, not ${JSON.stringify(value)}.`);
 }
 
 /** Comma-separated origins, or `*`. */
@@ -87,7 +106,45 @@ export const SETTINGS: readonly Setting[] = [
     "embedded",
     oneOf("embedded", "memory"),
   ),
-  setting("auth", "<mode>", "none: everybody on this machine may do everything", "none", oneOf("none")),
+  setting(
+    "auth",
+    "<mode>",
+    "jwt: every call brings a token; none: everybody on this machine may do everything. Left out: none on loopback, jwt elsewhere",
+    undefined,
+    oneOf("none", "jwt"),
+  ),
+  setting("allowInsecure", "", "let --auth none listen beyond this machine", false, yesOrNo),
+  setting("publicUrl", "<url>", "the URL clients know this server by; its API keys name it", undefined, url),
+  setting(
+    "jwtIssuer",
+    "<issuer>",
+    "also accept tokens of this issuer (with --jwt-audience and --jwks-url)",
+    undefined,
+    text,
+  ),
+  setting("jwtAudience", "<audience>", "the audience those tokens must name", undefined, text),
+  setting("jwksUrl", "<url>", "where that issuer's public keys are", undefined, url),
+  setting(
+    "rateLimitTenant",
+    "<per-second>",
+    "requests a second of one tenant before it gets 429; 0 for no limit",
+    0,
+    number(0, 1_000_000),
+  ),
+  setting(
+    "rateLimitAddress",
+    "<per-second>",
+    "requests a second from one address before it gets 429; 0 for no limit",
+    0,
+    number(0, 1_000_000),
+  ),
+  setting(
+    "trustProxy",
+    "",
+    "take the caller's address from the last entry of X-Forwarded-For",
+    false,
+    yesOrNo,
+  ),
   setting("allowOrigin", "<origins>", "web origins whose pages may call, comma-separated, or *", "", origins),
   setting(
     "logLevel",
@@ -147,7 +204,7 @@ function setting(
   const words = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   return {
     name,
-    flag: `--${words} ${value}`,
+    flag: value === "" ? `--${words}` : `--${words} ${value}`,
     env: `DAYBOOK_${words.replaceAll("-", "_").toUpperCase()}`,
     description,
     default: defaultValue,

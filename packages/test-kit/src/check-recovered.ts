@@ -73,7 +73,8 @@ async function checkFacts(engine: Engine, id: string, events: readonly string[])
     for (const pair of pairs) {
       const window = facts.producer(pair.id);
       const seq = window === undefined ? undefined : seqOfPair(window, pair.producerSeq);
-      if (seq !== pair.seq) throw new Error(`${id}: ${pair.id} ${pair.producerSeq} became ${pair.seq}, not ${seq ?? 0}`);
+      if (seq !== pair.seq)
+        throw new Error(`${id}: ${pair.id} ${pair.producerSeq} became ${pair.seq}, not ${seq ?? 0}`);
     }
     for (const key of ["a", "b", "c"]) {
       const [is, should] = [facts.key(key), keys.get(key)].map((version) => JSON.stringify(version));

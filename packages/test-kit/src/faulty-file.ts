@@ -108,7 +108,8 @@ function scattered(changes: readonly Change[], random: Random): Change[] {
 }
 
 /** Which call on the disk this is: faults are chosen by it. */
-export type DiskCall = "read" | "write" | "sync" | "truncate" | "create" | "open" | "remove" | "rename" | "syncFolder";
+export type DiskCall =
+  "read" | "write" | "sync" | "truncate" | "create" | "open" | "remove" | "rename" | "syncFolder";
 
 /** The disk that a file is on: it hears of each call before and after. */
 export interface Disk {

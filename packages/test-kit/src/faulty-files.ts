@@ -49,6 +49,11 @@ export class FaultyFiles implements LogFiles {
     this.powerLoss = { calls, random };
   }
 
+  /** Takes `losePowerAt` back. */
+  keepPower(): void {
+    this.powerLoss = undefined;
+  }
+
   /** What the disk held when the power went; undefined as long as it is on. */
   get afterPowerLoss(): FaultyFiles | undefined {
     return this.left;

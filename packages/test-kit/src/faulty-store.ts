@@ -1,7 +1,13 @@
 import { cp, mkdtemp, readdir, readFile, rm, stat, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type EmbeddedEngine, type EngineEvents, type EngineSettings, openOn } from "@daybook/engine-embedded";
+import {
+  type EmbeddedEngine,
+  type EngineEvents,
+  type EngineSettings,
+  openOn,
+} from "@daybook/engine-embedded";
+import { compareViews, Views } from "@daybook/views";
 import { FaultyFiles } from "./faulty-files.js";
 
 /** What became of the views between two starts. */
@@ -25,7 +31,10 @@ export class FaultyStore implements AsyncDisposable {
     return join(this.folder, "views");
   }
 
-  async open(settings: Partial<EngineSettings> = {}, events: Partial<EngineEvents> = {}): Promise<EmbeddedEngine> {
+  async open(
+    settings: Partial<EngineSettings> = {},
+    events: Partial<EngineEvents> = {},
+  ): Promise<EmbeddedEngine> {
     this.engine = await openOn(this.files, this.views, {
       durable: true,
       release: () => undefined,
@@ -61,11 +70,25 @@ export class FaultyStore implements AsyncDisposable {
   async changeViews(fate: ViewsFate, truncateTo: (size: number) => number = () => 0): Promise<void> {
     const data = join(this.views, "data.mdb");
     if (fate === "deleted") await rm(this.views, { recursive: true, force: true });
-    if (fate === "truncated" && (await exists(data))) await truncate(data, truncateTo((await stat(data)).size));
+    if (fate === "truncated" && (await exists(data)))
+      await truncate(data, truncateTo((await stat(data)).size));
     if (fate === "older" && (await exists(this.older))) {
       await rm(this.views, { recursive: true, force: true });
       await cp(this.older, this.views, { recursive: true });
     }
+  }
+
+  /** How the views differ, record by record, from those that were kept. Only while the store is closed. */
+  async differencesFromKept(): Promise<string[]> {
+    const [name = ""] = this.files.names;
+    // Where a segment's header has the id of its store.
+    const storeId = this.files.bytes(name).toString("hex", 40, 56);
+    const kept = await Views.open(this.older, storeId);
+    const now = await Views.open(this.views, storeId);
+    const { differences } = compareViews(kept, now);
+    await kept.close();
+    await now.close();
+    return differences;
   }
 
   /** Every byte on the disk, log and views. */
@@ -76,7 +99,8 @@ export class FaultyStore implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.engine?.close();
+    // After a failure the engine may not close either; the failure is what counts.
+    await this.engine?.close().catch(() => undefined);
     await rm(this.folder, { recursive: true, force: true });
   }
 

@@ -1,5 +1,6 @@
-export * from "./api.js";
 export * from "./check-recovered.js";
+export * from "./crash-story.js";
+export * from "./api.js";
 export * from "./eventually.js";
 export * from "./faulty-file.js";
 export * from "./faulty-files.js";

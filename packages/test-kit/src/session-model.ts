@@ -66,7 +66,8 @@ export class SessionModel {
     for (const [index, event] of events.entries()) {
       const at = seq - 1 + index;
       const known = this.shown[at];
-      if (known !== undefined && known !== event) return `seq ${at + 1} of ${this.id} was ${known}, is ${event}`;
+      if (known !== undefined && known !== event)
+        return `seq ${at + 1} of ${this.id} was ${known}, is ${event}`;
       if (at <= this.shown.length) this.shown[at] = event;
     }
     return undefined;

@@ -67,7 +67,9 @@ export class Workload {
   }
 
   private async create(engine: Engine): Promise<void> {
-    const lost = [...this.sessions.values()].filter(({ fate, pending }) => fate === "none" && pending === undefined);
+    const lost = [...this.sessions.values()].filter(
+      ({ fate, pending }) => fate === "none" && pending === undefined,
+    );
     const session = lost[0] ?? new SessionModel(`s${this.sessions.size}`);
     this.sessions.set(session.id, session);
     const title = this.random.chance(0.5) ? this.token() : null;
@@ -159,7 +161,10 @@ export class Workload {
     const error = await this.refusalOf(async () => {
       const { results, lastSeq } = await append(engine, session.id, { events, batch });
       const seqs = results.map(({ seq }) => seq);
-      this.must(known === undefined || results.every(({ deduped }) => deduped), `${session.id}: a retry was written`);
+      this.must(
+        known === undefined || results.every(({ deduped }) => deduped),
+        `${session.id}: a retry was written`,
+      );
       this.must(
         attempt.seqs === undefined || String(seqs) === String(attempt.seqs),
         `${session.id}: seqs ${String(seqs)} after ${String(attempt.seqs)}`,
@@ -184,13 +189,22 @@ export class Workload {
     const error = await this.refusalOf(async () => {
       const page = await engine.read(sessionId(session.id), after, limits);
       const first = page.events[0];
-      this.must(first === undefined || first.seq === after + 1, `${session.id}: ${first?.seq ?? 0} after ${after}`);
-      this.must(page.lastSeq >= lastAcknowledged, `${session.id}: ends at ${page.lastSeq}, not ${lastAcknowledged}`);
+      this.must(
+        first === undefined || first.seq === after + 1,
+        `${session.id}: ${first?.seq ?? 0} after ${after}`,
+      );
+      this.must(
+        page.lastSeq >= lastAcknowledged,
+        `${session.id}: ends at ${page.lastSeq}, not ${lastAcknowledged}`,
+      );
       this.must(
         page.events.length > 0 || after >= page.lastSeq,
         `${session.id}: an empty page after ${after} of ${page.lastSeq}`,
       );
-      const wrong = session.show(after + 1, page.events.map(({ bytes }) => bytes.toString("utf8")));
+      const wrong = session.show(
+        after + 1,
+        page.events.map(({ bytes }) => bytes.toString("utf8")),
+      );
       this.must(wrong === undefined, wrong ?? "");
     });
     if (error === undefined || UNKNOWN.has(error.code)) return;

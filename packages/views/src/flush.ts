@@ -1,6 +1,11 @@
-import type { Head, LogId, ProducerWindow, SessionHeader } from "@daybook/core";
+import {
+  type Head,
+  indexedMembers,
+  type LogId,
+  type ProducerWindow,
+  type SessionHeader,
+} from "@daybook/core";
 import type { FramePosition, IndexRun } from "./frame-position.js";
-import { indexedMembers } from "./indexed-members.js";
 import type { NewKeyVersion, OpenLog } from "./open-log.js";
 import {
   encodeHeadRecord,
@@ -120,7 +125,7 @@ function* listed(taken: Taken, get: (key: Key) => unknown): Generator<Change> {
   }
   if (header === undefined && !moved) return;
   const before = indexed(log.number, get);
-  const members = header === undefined ? before : indexedMembers(header);
+  const members = header === undefined ? before : indexedMembers(header.metadata);
   if (before.length === 0 && members.length === 0) return;
   yield* unindexed(taken, before);
   for (const member of members) yield [metadataKey(id.tenant, member, { archived, id: id.id }), log.number];

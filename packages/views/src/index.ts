@@ -1,7 +1,6 @@
 export * from "./compare-views.js";
 export * from "./flush.js";
 export * from "./frame-position.js";
-export * from "./indexed-members.js";
 export * from "./list-sessions.js";
 export * from "./open-log.js";
 export * from "./records.js";

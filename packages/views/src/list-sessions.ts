@@ -1,5 +1,5 @@
 import type { ListPosition, ListQuery } from "@daybook/engine";
-import { indexable } from "./indexed-members.js";
+import { indexable } from "@daybook/core";
 import { type Key, listKey, metadataKey, SORTS } from "./records.js";
 import type { Views } from "./views.js";
 

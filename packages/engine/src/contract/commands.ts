@@ -84,7 +84,8 @@ export async function readAll(engine: Engine, id: string): Promise<string[]> {
       events.push(event.bytes.toString("utf8"));
     }
     if (page.events.length === 0) {
-      if (page.lastSeq !== events.length) throw new Error(`no events after ${events.length} of ${page.lastSeq}`);
+      if (page.lastSeq !== events.length)
+        throw new Error(`no events after ${events.length} of ${page.lastSeq}`);
       return events;
     }
   }

@@ -1,6 +1,7 @@
 import type { StoredEvent } from "@daybook/engine";
 import { DaybookError } from "@daybook/protocol";
 import type { FastifyReply } from "fastify";
+import type { Authenticator } from "../auth/authenticator.js";
 import type { DrainList } from "../http/drain.js";
 import type { Call } from "../http/route.js";
 import type { Metrics } from "../metrics.js";
@@ -17,6 +18,7 @@ export interface EventStreamOptions {
   readonly service: SessionService;
   readonly metrics: Metrics;
   readonly drains: DrainList;
+  readonly authenticator: Authenticator;
 }
 
 /**
@@ -24,7 +26,7 @@ export interface EventStreamOptions {
  * EventSource reconnects by itself with `Last-Event-ID` and goes on where it was.
  */
 export function streamEvents(
-  { service, metrics, drains }: EventStreamOptions,
+  { service, metrics, drains, authenticator }: EventStreamOptions,
   { caller, params, query, request, reply }: Call,
 ): FastifyReply {
   if (request.headers.accept?.includes("text/event-stream") !== true) {
@@ -53,12 +55,17 @@ export function streamEvents(
   );
   const heartbeat = setInterval(() => stream.write(": still here\n\n"), HEARTBEAT_MS);
   const undrain = drains.add({ drain: () => stream.end() });
+  const unwatch = authenticator.onEnd(caller, (how) => {
+    tail.stop();
+    stream.end(`event: ${how}\ndata: {}\n\n`);
+  });
   metrics.openTails.inc({ kind: "sse" });
   stream.on("drain", () => tail.resume());
   stream.on("close", () => {
     tail.stop();
     clearInterval(heartbeat);
     undrain();
+    unwatch();
     metrics.openTails.dec({ kind: "sse" });
   });
   tail.start();

@@ -1,9 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import type { LogId } from "@daybook/core";
 import { DaybookError, ERRORS, LIMITS } from "@daybook/protocol";
 import type { StoredEvent } from "@daybook/engine";
 import type { Logger } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
+import type { Authenticator } from "../auth/authenticator.js";
+import { type Gate, tokenOf } from "../http/access.js";
 import type { DrainList } from "../http/drain.js";
 import { checkOrigin, type OriginPolicy } from "../http/origin-guard.js";
 import { asDaybookError, errorHeaders } from "../http/send-error.js";
@@ -28,7 +31,8 @@ export interface RawTailOptions {
   readonly drains: DrainList;
   readonly pings: SocketPings;
   readonly origins: OriginPolicy;
-  readonly callerOf: (request: IncomingMessage) => Caller;
+  readonly gate: Gate;
+  readonly authenticator: Authenticator;
 }
 
 /** `GET /v1/sessions/:id/tail` upgraded to a WebSocket: events after a cursor, then live, one JSON text a frame. */
@@ -43,29 +47,30 @@ export class RawTails {
 
   constructor(private readonly options: RawTailOptions) {}
 
-  /** Takes an upgrade of a session's tail. `sessionId` is still percent-encoded. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, sessionId: string): void {
-    let open: (webSocket: WebSocket) => void;
+  /** Takes an upgrade of a session's tail. `encodedId` is the id as it stands in the path. */
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, encodedId: string): Promise<void> {
+    // Until `ws` has it, nobody else listens to this socket.
+    socket.on("error", ignore);
     try {
-      open = this.prepare(request, socket, sessionId);
+      const plan = await this.plan(request, encodedId);
+      if (socket.destroyed) return;
+      this.sockets.handleUpgrade(request, socket, head, (webSocket) => this.follow(webSocket, socket, plan));
     } catch (error) {
       refuseUpgrade(socket, asDaybookError(error));
-      return;
+    } finally {
+      socket.off("error", ignore);
     }
-    this.sockets.handleUpgrade(request, socket, head, open);
   }
 
   /** Everything that can be wrong is found before the upgrade is answered. */
-  private prepare(
-    request: IncomingMessage,
-    socket: Duplex,
-    encodedId: string,
-  ): (webSocket: WebSocket) => void {
-    const { service, origins, callerOf } = this.options;
+  private async plan(request: IncomingMessage, encodedId: string): Promise<TailPlan> {
+    const { service, origins, gate } = this.options;
     checkOrigin(request.headers, origins);
-    const caller = callerOf(request);
-    const id = service.logId(caller, decodedId(encodedId));
     const query = Query.parse(request.url?.split("?")[1] ?? "");
+    const token = tokenOf(request.headers.authorization, query.one("access_token", "unauthorized"));
+    const sessionId = decodedId(encodedId);
+    const caller = await gate.admit(request, token, { scope: "session:read", locked: "own" }, sessionId);
+    const id = service.logId(caller, sessionId);
     const cursor = readCursor(query) ?? 0;
     const batch = query.integer("batch_size", "invalid_tail_batch_size", {
       minimum: 2,
@@ -74,32 +79,21 @@ export class RawTails {
     const agent = query.one("agent", "invalid_request");
     refuseBeyond(cursor, service.lastSeq(id));
     const prefix = eventPrefix(caller.principal.tenant);
-    const frames =
-      batch === undefined
-        ? (events: readonly StoredEvent[]) => eventFrames(prefix, events)
-        : batchFrames(prefix, batch);
-    const wanted = agent === undefined ? undefined : actorTest(`agent:${agent}`);
-    return (webSocket) => {
-      this.follow(webSocket, socket, { frames, tail: { id, cursor, wanted } });
+    return {
+      caller,
+      id,
+      cursor,
+      frames: batch === undefined ? (events) => eventFrames(prefix, events) : batchFrames(prefix, batch),
+      wanted: agent === undefined ? undefined : actorTest(`agent:${agent}`),
     };
   }
 
   private follow(
     webSocket: WebSocket,
     socket: Duplex,
-    {
-      frames,
-      tail: { id, cursor, wanted },
-    }: {
-      frames: (events: readonly StoredEvent[]) => Buffer;
-      tail: {
-        id: Parameters<SessionService["lastSeq"]>[0];
-        cursor: number;
-        wanted: ((event: StoredEvent) => boolean) | undefined;
-      };
-    },
+    { caller, id, cursor, frames, wanted }: TailPlan,
   ): void {
-    const { service, metrics, drains, pings } = this.options;
+    const { service, metrics, drains, pings, authenticator } = this.options;
     const tail = new Tail(
       service.engine,
       id,
@@ -115,11 +109,16 @@ export class RawTails {
         count: (events, live) => metrics.tailEvents.inc({ phase: live ? "live" : "replay" }, events),
       },
     );
-    const onDrain = (): void => tail.resume();
-    socket.on("drain", onDrain);
+    const end = (code: number, reason: string): void => {
+      // Nothing may follow a close frame.
+      tail.stop();
+      webSocket.close(code, reason);
+    };
+    socket.on("drain", () => tail.resume());
     const forget = [
       pings.add(webSocket),
-      drains.add({ drain: () => webSocket.close(1001, "server_draining") }),
+      drains.add({ drain: () => end(1001, "server_draining") }),
+      authenticator.onEnd(caller, (how) => end(4001, how)),
     ];
     metrics.openTails.inc({ kind: "websocket" });
     webSocket.on("close", () => {
@@ -128,10 +127,21 @@ export class RawTails {
       metrics.openTails.dec({ kind: "websocket" });
     });
     // A broken connection ends in "close"; there is nobody left to tell.
-    webSocket.on("error", () => undefined);
+    webSocket.on("error", ignore);
     tail.start();
   }
 }
+
+/** What a socket asked for, checked. */
+interface TailPlan {
+  readonly caller: Caller;
+  readonly id: LogId;
+  readonly cursor: number;
+  readonly frames: (events: readonly StoredEvent[]) => Buffer;
+  readonly wanted: ((event: StoredEvent) => boolean) | undefined;
+}
+
+const ignore = (): void => undefined;
 
 function batchFrames(prefix: Buffer, batchSize: number): (events: readonly StoredEvent[]) => Buffer {
   return (events) => {

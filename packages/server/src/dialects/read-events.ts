@@ -2,6 +2,7 @@ import { DaybookError, LIMITS } from "@daybook/protocol";
 import type { Page } from "@daybook/engine";
 import type { LogId } from "@daybook/core";
 import type { FastifyReply } from "fastify";
+import type { Authenticator } from "../auth/authenticator.js";
 import type { DrainList } from "../http/drain.js";
 import { type Call, sendJson } from "../http/route.js";
 import { eventArray, eventPrefix } from "../service/event-frame.js";
@@ -10,13 +11,14 @@ import type { SessionService } from "../service/session-service.js";
 
 export interface ReadEventsOptions {
   readonly drains: DrainList;
+  readonly authenticator: Authenticator;
 }
 
 /** `GET …/events`: a page after a cursor or before a seq, at once or as a long poll. */
 export async function readEvents(
   service: SessionService,
   { caller, params, query, request, reply }: Call,
-  { drains }: ReadEventsOptions,
+  { drains, authenticator }: ReadEventsOptions,
 ): Promise<FastifyReply> {
   const id = service.logId(caller, params.id ?? "");
   const cursor = readCursor(query);
@@ -32,7 +34,8 @@ export async function readEvents(
     before === undefined
       ? await pageAfter(service, id, { cursor: cursor ?? 0, limit, waitMs: (wait ?? 0) * 1000 }, (stop) => {
           request.raw.once("close", stop);
-          return drains.add({ drain: stop });
+          const undo = [drains.add({ drain: stop }), authenticator.onEnd(caller, stop)];
+          return () => undo.forEach((one) => one());
         })
       : await service.pageBefore(id, before, limit);
   const last = page.events.at(-1)?.seq ?? cursor ?? 0;

@@ -14,12 +14,14 @@ import {
 import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
 import type { Metrics } from "../metrics.js";
+import type { Access } from "../http/access.js";
 import { type Call, type Route, sendJson } from "../http/route.js";
 import { encodeListCursor, readListQuery } from "../service/read-list-query.js";
 import { ImportBody, readImport } from "../service/read-import.js";
 import { readCreate, readPatch } from "../service/read-session.js";
 import { type AppendLimits, readAppend } from "../service/read-append.js";
 import { recordJson } from "../service/session-record.js";
+import { type Caller, requireScope, requireSession } from "../service/caller.js";
 import type { SessionService } from "../service/session-service.js";
 import { readEvents, type ReadEventsOptions } from "./read-events.js";
 
@@ -42,6 +44,7 @@ const limitParameter = {
 export function sessionRoutes(options: SessionRoutesOptions): Route[] {
   return [
     ...lookRoutes(options),
+    createRoute(options),
     ...changeRoutes(options),
     ...flagRoutes(options),
     appendRoute(options),
@@ -50,6 +53,8 @@ export function sessionRoutes(options: SessionRoutesOptions): Route[] {
   ];
 }
 
+const READ: Access = { scope: "session:read", locked: "own" };
+const CHANGE: Access = { scope: "session:create", locked: "own" };
 const RECORD = { status: 200, description: "The session's record.", schema: SessionRecord };
 
 function lookRoutes({ service }: SessionRoutesOptions): Route[] {
@@ -57,6 +62,7 @@ function lookRoutes({ service }: SessionRoutesOptions): Route[] {
     {
       method: "GET",
       path: "/v1/sessions",
+      access: { scope: "session:read", locked: "handled" },
       summary: "List sessions",
       description: "Ordered by id unless asked otherwise. Archived ones are left out unless asked for.",
       query: [
@@ -78,6 +84,7 @@ function lookRoutes({ service }: SessionRoutesOptions): Route[] {
     {
       method: "GET",
       path: "/v1/sessions/:id",
+      access: READ,
       summary: "Get a session",
       success: RECORD,
       errors: ["invalid_session_id", "session_not_found"],
@@ -87,28 +94,33 @@ function lookRoutes({ service }: SessionRoutesOptions): Route[] {
   ];
 }
 
+function createRoute({ service }: SessionRoutesOptions): Route {
+  return {
+    method: "POST",
+    path: "/v1/sessions",
+    access: { scope: "session:create", locked: "handled" },
+    summary: "Create a session",
+    body: CreateSession,
+    success: { ...RECORD, status: 201 },
+    errors: [
+      "invalid_session",
+      "invalid_session_id",
+      "invalid_metadata",
+      "session_exists",
+      "session_deleted",
+    ],
+    bodyBytesMax: HEADER_BODY_BYTES_MAX,
+    handle: async ({ caller, body, reply }) =>
+      sendJson(reply, 201, recordJson(await service.create(caller, lockedCreate(caller, readCreate(body))))),
+  };
+}
+
 function changeRoutes({ service }: SessionRoutesOptions): Route[] {
   return [
     {
-      method: "POST",
-      path: "/v1/sessions",
-      summary: "Create a session",
-      body: CreateSession,
-      success: { ...RECORD, status: 201 },
-      errors: [
-        "invalid_session",
-        "invalid_session_id",
-        "invalid_metadata",
-        "session_exists",
-        "session_deleted",
-      ],
-      bodyBytesMax: HEADER_BODY_BYTES_MAX,
-      handle: async ({ caller, body, reply }) =>
-        sendJson(reply, 201, recordJson(await service.create(caller, readCreate(body)))),
-    },
-    {
       method: "PATCH",
       path: "/v1/sessions/:id",
+      access: CHANGE,
       summary: "Change title or metadata",
       description: "Metadata is merged member by member of its top level; a null title clears it.",
       body: PatchSession,
@@ -129,6 +141,7 @@ function changeRoutes({ service }: SessionRoutesOptions): Route[] {
     {
       method: "DELETE",
       path: "/v1/sessions/:id",
+      access: CHANGE,
       summary: "Erase a session and its events",
       description:
         "For ever: its bytes are erased on disk, its open tails end, its id is never usable again.",
@@ -142,9 +155,21 @@ function changeRoutes({ service }: SessionRoutesOptions): Route[] {
   ];
 }
 
+/** A token for one session may create that one and no other. */
+function lockedCreate<Input extends { readonly id: string | undefined }>(
+  caller: Caller,
+  input: Input,
+): Input {
+  if (caller.sessionLock !== undefined) requireSession(caller, input.id ?? "");
+  return input;
+}
+
 async function listSessions(service: SessionService, { caller, query, reply }: Call): Promise<FastifyReply> {
   const list = readListQuery(query, caller.principal.tenant);
-  const { sessions, next } = await service.list(list);
+  const { sessions, next } =
+    caller.sessionLock === undefined
+      ? await service.list(list)
+      : { sessions: await service.listOne(list, caller.sessionLock), next: undefined };
   const cursor = next === undefined ? "null" : JSON.stringify(encodeListCursor(next, list));
   return sendJson(reply, 200, `{"sessions":[${sessions.map(recordJson).join(",")}],"next_cursor":${cursor}}`);
 }
@@ -153,6 +178,7 @@ function flagRoutes({ service }: SessionRoutesOptions): Route[] {
   return [true, false].map((archived) => ({
     method: "POST",
     path: `/v1/sessions/:id/${archived ? "archive" : "unarchive"}`,
+    access: CHANGE,
     summary: archived ? "Hide a session from lists" : "Show a session in lists again",
     description: "A flag; nothing is deleted, and events can still be appended. A second time is fine.",
     success: RECORD,
@@ -169,6 +195,7 @@ function appendRoute({ service, metrics, limits }: SessionRoutesOptions): Route 
   return {
     method: "POST",
     path: "/v1/sessions/:id/append",
+    access: { scope: "session:append", locked: "own" },
     summary: "Append one event or a list of events",
     description:
       "Answered once the events are on disk. All events of a list are committed together or none is. The same " +
@@ -235,6 +262,7 @@ function eventsRoute(options: SessionRoutesOptions): Route {
   return {
     method: "GET",
     path: "/v1/sessions/:id/events",
+    access: READ,
     summary: "Read events",
     description:
       "After a cursor, or the page that ends just before a seq. With `wait` it holds the answer until there is something.",
@@ -266,6 +294,7 @@ function importRoute({ service }: SessionRoutesOptions): Route {
   return {
     method: "POST",
     path: "/v1/sessions/:id/import",
+    access: CHANGE,
     summary: "Import a session",
     description:
       "For services only. Send `session` (a record) first, then `events` as they were exported, in order: actors, " +
@@ -285,6 +314,7 @@ function importRoute({ service }: SessionRoutesOptions): Route {
     ],
     handle: async ({ caller, params, body, reply }) => {
       const id = service.logId(caller, params.id ?? "");
+      requireScope(caller, "session:append");
       const { lastSeq } = await service.import(caller, id, readImport(body));
       return sendJson(reply, 200, `{"last_seq":${lastSeq}}`);
     },

@@ -8,6 +8,7 @@ export function tailRoute(options: EventStreamOptions): Route {
   return {
     method: "GET",
     path: "/v1/sessions/:id/tail",
+    access: { scope: "session:read", locked: "own", tokenInQuery: true },
     summary: "Follow a session",
     description:
       "Replays events after the cursor, then follows live, on one connection. As a WebSocket: one JSON text frame an " +

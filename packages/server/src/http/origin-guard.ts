@@ -17,7 +17,7 @@ export interface OriginPolicy {
  * Keeps web pages out of a server that asks for no token. A page on the internet can make a browser call localhost
  * (its Origin tells), and can rebind its own name to 127.0.0.1 (its Host tells).
  *
- * @returns the origin to name in the answer, or undefined when the caller is no web page.
+ * @returns what the answer allows: an origin, `*`, or undefined when the caller is no web page.
  * @throws DaybookError forbidden_origin
  */
 export function checkOrigin(
@@ -31,8 +31,9 @@ export function checkOrigin(
       `The Host header is ${JSON.stringify(host ?? "")}; without auth this server answers to localhost only.`,
     );
   }
+  if (policy.allowed.includes("*")) return "*";
   if (origin === undefined) return undefined;
-  if (policy.allowed.includes("*") || policy.allowed.includes(origin)) return origin;
+  if (policy.allowed.includes(origin)) return origin;
   if (policy.loopbackOnly && URL.canParse(origin) && isLoopback(new URL(origin).hostname)) return origin;
   throw new DaybookError(
     "forbidden_origin",

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { TSchema } from "typebox";
 import type { Caller } from "../service/caller.js";
+import { type Access, type Gate, tokenOf } from "./access.js";
 import type { Query } from "../service/query.js";
 
 /** What a handler gets of a request. */
@@ -27,6 +28,8 @@ export interface Route {
   readonly method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
   /** With fastify's `:name` parameters. */
   readonly path: string;
+  /** Who may call. Without it everybody may: only for what holds nobody's data. */
+  readonly access?: Access;
   readonly summary: string;
   readonly description?: string;
   readonly query?: readonly QueryParameter[];
@@ -39,19 +42,18 @@ export interface Route {
   handle(call: Call): Promise<FastifyReply> | FastifyReply;
 }
 
-export function registerRoutes(
-  app: FastifyInstance,
-  routes: readonly Route[],
-  callerOf: (request: FastifyRequest) => Caller,
-): void {
+export function registerRoutes(app: FastifyInstance, routes: readonly Route[], gate: Gate): void {
+  app.decorateRequest("caller");
   for (const route of routes) {
     app.route({
       method: route.method,
       url: route.path,
       ...(route.bodyBytesMax !== undefined && { bodyLimit: route.bodyBytesMax }),
+      // Before the body is read: nobody's megabytes are taken in without a token.
+      onRequest: (request, _reply, done) => admit(gate, route, request, done),
       handler: (request, reply) =>
         route.handle({
-          caller: callerOf(request),
+          caller: (request as Admitted).caller,
           params: request.params as Record<string, string>,
           query: request.query as Query,
           body: request.body as Buffer | undefined,
@@ -59,6 +61,26 @@ export function registerRoutes(
           reply,
         }),
     });
+  }
+}
+
+type Admitted = FastifyRequest & { caller: Caller };
+
+function admit(gate: Gate, route: Route, request: FastifyRequest, done: (error?: Error) => void): void {
+  const settle = (caller: Caller): void => {
+    (request as Admitted).caller = caller;
+    done();
+  };
+  try {
+    const access = route.access ?? { locked: "handled" };
+    const inQuery =
+      access.tokenInQuery === true ? (request.query as Query).one("access_token", "unauthorized") : undefined;
+    const token = tokenOf(request.headers.authorization, inQuery);
+    const caller = gate.admit(request.raw, token, access, (request.params as { id?: string }).id);
+    if (caller instanceof Promise) caller.then(settle, done);
+    else settle(caller);
+  } catch (error) {
+    done(error as Error);
   }
 }
 

@@ -1,4 +1,4 @@
-import { DaybookError, LIMITS } from "@daybook/protocol";
+import { DaybookError, LIMITS, whyNotAnId } from "@daybook/protocol";
 import type { ListPosition, ListQuery } from "@daybook/engine";
 import type { Query } from "./query.js";
 
@@ -64,13 +64,19 @@ export function encodeListCursor(
 function decodeListCursor(cursor: string, { sort, order }: Pick<ListQuery, "sort" | "order">): ListPosition {
   const parts = decodedParts(cursor);
   const [hisSort, hisOrder, value, id] = parts;
-  if (parts.length !== 4 || typeof value !== "number" || typeof id !== "string") {
+  const good = parts.length === 4 && isCount(value) && typeof id === "string" && whyNotAnId(id) === undefined;
+  if (!good) {
     throw new DaybookError("invalid_cursor", "cursor must be a next_cursor that a list answered with.");
   }
   if (hisSort !== sort || hisOrder !== order) {
     throw new DaybookError("invalid_cursor", "cursor belongs to a list with another sort or order.");
   }
   return { value, id };
+}
+
+/** What the index is sorted by: a time, or 0. */
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function decodedParts(cursor: string): unknown[] {

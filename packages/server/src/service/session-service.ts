@@ -9,6 +9,8 @@ import {
   decideErase,
   decideImport,
   decidePatch,
+  indexable,
+  indexedMembers,
   LogId,
   needsOfAppend,
   needsOfImport,
@@ -67,6 +69,17 @@ export class SessionService {
 
   list(query: ListQuery): Promise<ListPage> {
     return this.engine.list(query);
+  }
+
+  /** The same list for a caller who may see one session only. */
+  async listOne({ tenant, archived, metadata, after }: ListQuery, sessionId: string): Promise<Session[]> {
+    const session = await this.engine.session(new LogId(tenant, sessionId));
+    if (session === undefined || after !== undefined) return [];
+    if (archived !== "all" && session.head.archived !== (archived === "yes")) return [];
+    const members = new Set(indexedMembers(session.header.metadata).map((member) => JSON.stringify(member)));
+    return metadata.every(([name, value]) => members.has(JSON.stringify(indexable(name, value))))
+      ? [session]
+      : [];
   }
 
   append(id: LogId, command: Append): Promise<Appended> {

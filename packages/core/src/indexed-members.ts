@@ -1,13 +1,13 @@
-import type { SessionHeader } from "@daybook/core";
+import { byteLength } from "./state.js";
 import { type JsonShape, LIMITS, parseJson, type RawJson } from "@daybook/protocol";
 
 const MEMBERS: JsonShape = { values: "raw" };
 
 /** The members of a session's metadata that lists can be filtered by: top-level scalars of moderate size, as text. */
-export function indexedMembers(header: SessionHeader): [string, string][] {
-  if (header.metadata === "{}") return [];
+export function indexedMembers(metadata: string): [string, string][] {
+  if (metadata === "{}") return [];
   const members: [string, string][] = [];
-  const values = parseJson(header.metadata, MEMBERS, { depthMax: 1000 }) as Map<string, RawJson>;
+  const values = parseJson(metadata, MEMBERS, { depthMax: 1000 }) as Map<string, RawJson>;
   for (const [name, value] of values) {
     if (value.kind === "object" || value.kind === "array") continue;
     const text = value.kind === "string" ? (JSON.parse(value.text) as string) : value.text;
@@ -23,7 +23,7 @@ export function indexedMembers(header: SessionHeader): [string, string][] {
  */
 export function indexable(name: string, value: string): [string, string] | undefined {
   const texts = [name, value];
-  const fits = texts.every((text) => Buffer.byteLength(text) <= LIMITS.indexedMetadataBytesMax);
+  const fits = texts.every((text) => byteLength(text) <= LIMITS.indexedMetadataBytesMax);
   if (!fits) return undefined;
   return [escapedForKey(name), escapedForKey(value)];
 }
