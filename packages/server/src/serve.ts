@@ -10,7 +10,10 @@ import {
   openMemoryEngine,
 } from "@daybook/engine-embedded";
 import { pino, type Logger } from "pino";
-import { RawTails, refuseUpgrade } from "./dialects/raw-tail.js";
+import { PhoenixSockets } from "./dialects/phoenix-sockets.js";
+import { RawTails } from "./dialects/raw-tail.js";
+import { refuseUpgrade } from "./dialects/refuse-upgrade.js";
+import { joinTail } from "./dialects/tail-channel.js";
 import { SocketPings } from "./dialects/socket-pings.js";
 import { Authenticator } from "./auth/authenticator.js";
 import { IssuerKeys } from "./auth/issuer-keys.js";
@@ -159,7 +162,17 @@ class Serving implements RunningServer {
     );
     const parts = { service, metrics, drains, logger, origins, gate, authenticator };
     const app = buildApp({ settings, ...parts });
-    this.takeUpgrades(app.server, new RawTails({ ...parts, pings: this.pings }));
+    const tails = new RawTails({ ...parts, pings: this.pings });
+    const channels = new PhoenixSockets({
+      ...parts,
+      pings: this.pings,
+      batchBytesMax: settings.batchBytesMax,
+      topics: {
+        "tail:": (id, payload, subscriber) =>
+          joinTail({ ...parts, limits: settings }, id, payload, subscriber),
+      },
+    });
+    this.takeUpgrades(app.server, tails, channels);
     await app.ready();
     this.http = app.server;
     await new Promise<void>((listening, failed) => {
@@ -170,14 +183,15 @@ class Serving implements RunningServer {
     return `http://${hostInUrl(settings.host)}:${port}`;
   }
 
-  private takeUpgrades(server: HttpServer, tails: RawTails): void {
+  private takeUpgrades(server: HttpServer, tails: RawTails, channels: PhoenixSockets): void {
     server.on("upgrade", (request, socket, head) => {
-      const id = /^\/v1\/sessions\/([^/?]+)\/tail(?:\?|$)/.exec(request.url ?? "")?.[1];
+      const path = request.url?.split("?")[0] ?? "";
+      const id = /^\/v1\/sessions\/([^/]+)\/tail$/.exec(path)?.[1];
       if (this.drains.draining)
         refuseUpgrade(socket, new DaybookError("shutting_down", "The server is shutting down."));
-      else if (id === undefined)
-        refuseUpgrade(socket, new DaybookError("not_found", "There is no socket at this path."));
-      else void tails.upgrade(request, socket, head, id);
+      else if (path === "/v1/socket/websocket") void channels.upgrade(request, socket, head);
+      else if (id !== undefined) void tails.upgrade(request, socket, head, id);
+      else refuseUpgrade(socket, new DaybookError("not_found", "There is no socket at this path."));
     });
   }
 

@@ -61,6 +61,14 @@ export class Authenticator {
     return this.verify(token);
   }
 
+  /** The caller of an open socket, if his token is still good. @throws DaybookError unauthorized */
+  stillGood(caller: Caller): Caller {
+    if (hasEnded(caller)) throw expired();
+    if (caller.keyId !== undefined && this.ring.isRevoked(caller.keyId))
+      throw unauthorized("The token was revoked.");
+    return caller;
+  }
+
   /** Calls back once, at the moment the caller's token expires or is revoked. */
   onEnd(caller: Caller, ended: (how: TokenEnd) => void): () => void {
     const { expiresAtMs, keyId } = caller;
@@ -159,10 +167,18 @@ function headerOf(token: string): { kid?: string | undefined } {
 
 /** What was wrong, without a word of the token itself. */
 function refusal(error: unknown): DaybookError {
-  if (error instanceof errors.JWTExpired) return unauthorized("The token has expired.");
+  if (error instanceof errors.JWTExpired) return expired();
   if (error instanceof errors.JWTClaimValidationFailed)
     return unauthorized(`The token's ${error.claim} is not valid here.`);
   return unauthorized("The token could not be verified.");
+}
+
+const EXPIRED = "The token has expired.";
+const expired = (): DaybookError => unauthorized(EXPIRED);
+
+/** Expired, and not bad in another way: a new token helps. */
+export function isExpired({ code, message }: DaybookError): boolean {
+  return code === "unauthorized" && message === EXPIRED;
 }
 
 export function unauthorized(message: string): DaybookError {

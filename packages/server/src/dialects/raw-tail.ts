@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { LogId } from "@daybook/core";
-import { DaybookError, ERRORS, LIMITS } from "@daybook/protocol";
+import { DaybookError, LIMITS } from "@daybook/protocol";
 import type { StoredEvent } from "@daybook/engine";
 import type { Logger } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
@@ -9,7 +9,7 @@ import type { Authenticator } from "../auth/authenticator.js";
 import { type Gate, tokenOf } from "../http/access.js";
 import type { DrainList } from "../http/drain.js";
 import { checkOrigin, type OriginPolicy } from "../http/origin-guard.js";
-import { asDaybookError, errorHeaders } from "../http/send-error.js";
+import { asDaybookError } from "../http/send-error.js";
 import type { Metrics } from "../metrics.js";
 import type { Caller } from "../service/caller.js";
 import { actorTest, eventArray, eventPrefix } from "../service/event-frame.js";
@@ -17,6 +17,7 @@ import { Query, readCursor, refuseBeyond } from "../service/query.js";
 import type { SessionService } from "../service/session-service.js";
 import { Tail } from "../service/tail.js";
 import { eventFrames, textFrame } from "./socket-frame.js";
+import { refuseUpgrade } from "./refuse-upgrade.js";
 import type { SocketPings } from "./socket-pings.js";
 
 /** Bytes the kernel has not taken yet; beyond it a reader is slow and gets no more until it drains. */
@@ -165,22 +166,4 @@ export function decodedId(encoded: string): string {
   } catch (cause) {
     throw new DaybookError("invalid_session_id", "The path is not percent-encoded UTF-8.", { cause });
   }
-}
-
-/** An HTTP answer on a socket that wanted to be upgraded. */
-export function refuseUpgrade(socket: Duplex, error: DaybookError): void {
-  const body = JSON.stringify(error.toBody());
-  const headers = {
-    ...errorHeaders(error),
-    "content-type": "application/json; charset=utf-8",
-    "content-length": String(Buffer.byteLength(body)),
-    connection: "close",
-  };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.on("error", () => undefined);
-  socket.end(`HTTP/1.1 ${ERRORS[error.code].http} ${reasonOf(error)}\r\n${lines.join("")}\r\n${body}`);
-}
-
-function reasonOf({ code }: DaybookError): string {
-  return code.replaceAll("_", " ");
 }

@@ -16,6 +16,7 @@ import { Type } from "typebox";
 import type { Metrics } from "../metrics.js";
 import type { Access } from "../http/access.js";
 import { type Call, type Route, sendJson } from "../http/route.js";
+import { appendAnswer } from "../service/append-answer.js";
 import { encodeListCursor, readListQuery } from "../service/read-list-query.js";
 import { ImportBody, readImport } from "../service/read-import.js";
 import { readCreate, readPatch } from "../service/read-session.js";
@@ -248,14 +249,7 @@ async function append(
 ): Promise<string> {
   const id = service.logId(caller, params.id ?? "");
   const command = readAppend(body, caller, limits);
-  const { results, lastSeq } = await service.append(id, command);
-  const [first, last] = [results[0], results.at(-1)];
-  if (first === undefined || last === undefined) throw new Error("broken invariant: an append of nothing");
-  const committed = Math.max(lastSeq, service.durableSeq(id));
-  const frontier = `"last_seq":${lastSeq},"cursor":${last.seq},"committed_cursor":${committed}}`;
-  return command.batch
-    ? `{"results":${JSON.stringify(results)},${frontier}`
-    : `{"seq":${first.seq},"deduped":${String(first.deduped)},${frontier}`;
+  return appendAnswer(command, await service.append(id, command), service.durableSeq(id));
 }
 
 function eventsRoute(options: SessionRoutesOptions): Route {
