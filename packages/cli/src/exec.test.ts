@@ -196,13 +196,13 @@ describe("daybook exec", () => {
         ? { status: 503, body: { error: "storage_unavailable", message: "Away." } }
         : undefined;
     expect(await exec(stub, "1", {}, ["--patience", "20"])).toMatchObject({ exitCode: 4 });
-    let isRaised = false;
+    let insisting: NodeJS.Timeout | undefined;
     const onError: RunOptions["onError"] = (soFar, raise) => {
-      if (isRaised || !soFar.text.includes("trying again")) return;
-      isRaised = true;
-      setTimeout(() => raise("SIGTERM"), 300);
+      // The first ones may still go to the command; the first after it has ended is meant.
+      if (soFar.text.includes("trying again")) insisting ??= setInterval(() => raise("SIGTERM"), 50);
     };
     const stuck = await exec(stub, "1", { onError }, ["--patience", "1000000"]);
+    clearInterval(insisting);
     expect(stuck.exitCode).toBe(143);
     expect(stuck.stderr).toContain("incomplete from here on: interrupted");
   });

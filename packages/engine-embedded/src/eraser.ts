@@ -40,7 +40,10 @@ export class Eraser {
 
   erase(log: LiveLog): void {
     log.dropBlocks();
-    for (const moved of log.watchers) setImmediate(moved);
+    setImmediate(() => {
+      if (this.closed) return;
+      for (const moved of log.watchers) moved();
+    });
     this.queue.push(log);
     this.running ??= this.run().finally(() => {
       this.running = undefined;

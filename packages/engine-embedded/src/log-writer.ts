@@ -181,6 +181,7 @@ export class LogWriter {
     this.views.batchDurable(batch.number);
     // After the answers were written: a client that follows its own session must see the answer first.
     setImmediate(() => {
+      if (this.closing) return;
       for (const log of batch.states.keys()) {
         for (const moved of log.watchers) moved();
       }

@@ -8,6 +8,15 @@ export {
   restoreFolder,
   StoreRefused,
 } from "@daybook/engine-embedded";
+export {
+  createApiKey,
+  createSessionToken,
+  listApiKeys,
+  type NewApiKey,
+  revokeApiKey,
+  rotateKeys,
+} from "./auth/manage-keys.js";
+export { type ApiKeyFile } from "./auth/key-folder.js";
 export { VERSION } from "./app.js";
 export { type RunningServer, serve } from "./serve.js";
 export { readSettings, type Setting, SETTINGS, type Settings } from "./settings.js";

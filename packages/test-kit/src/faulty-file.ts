@@ -10,7 +10,7 @@ type Change =
 export class FaultyContents {
   private synced: Buffer;
   private changes: Change[] = [];
-  private syncs = 0;
+  private syncedChanges = 0;
 
   constructor(private current: Buffer = Buffer.alloc(0)) {
     this.synced = current;
@@ -34,13 +34,14 @@ export class FaultyContents {
 
   /** Begins a sync: it covers what was written before it began. The function returned ends it. */
   beginSync(): () => void {
-    const covered = { bytes: this.current, changes: this.changes.length, syncs: this.syncs };
+    const bytes = this.current;
+    const covered = this.syncedChanges + this.changes.length;
     return () => {
-      // Of two syncs at once the later one covers both.
-      if (covered.syncs !== this.syncs) return;
-      this.syncs++;
-      this.synced = covered.bytes;
-      this.changes = this.changes.slice(covered.changes);
+      // Of two syncs at once the one that began later may end first.
+      if (covered <= this.syncedChanges) return;
+      this.synced = bytes;
+      this.changes = this.changes.slice(covered - this.syncedChanges);
+      this.syncedChanges = covered;
     };
   }
 

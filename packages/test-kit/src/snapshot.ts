@@ -1,5 +1,5 @@
-import type { Engine, ListQuery } from "@daybook/engine";
-import { readAll, sessionId, TENANT } from "@daybook/engine/contract/commands";
+import type { Engine } from "@daybook/engine";
+import { listAll, readAll, sessionId, TENANT } from "@daybook/engine/contract/commands";
 
 /** All that an engine answers about some sessions, to be compared with what another or a later one answers. */
 export async function snapshotOf(engine: Engine, ids: Iterable<string>): Promise<Record<string, unknown>> {
@@ -23,18 +23,4 @@ export async function snapshotOf(engine: Engine, ids: Iterable<string>): Promise
     }
   }
   return snapshot;
-}
-
-/** Every page of a list. */
-export async function listAll(engine: Engine, query: ListQuery): Promise<string[]> {
-  const ids: string[] = [];
-  let after: ListQuery["after"];
-  for (;;) {
-    const page: Awaited<ReturnType<Engine["list"]>> = await engine.list(
-      after === undefined ? query : { ...query, after },
-    );
-    ids.push(...page.sessions.map(({ id }) => id.id));
-    if (page.next === undefined) return ids;
-    after = page.next;
-  }
 }

@@ -17,7 +17,7 @@ const WEIGHTS = {
   create: 2,
   patch: 2,
   archive: 1,
-  erase: 0.4,
+  erase: 1,
   read: 4,
   list: 0.5,
 } as const;

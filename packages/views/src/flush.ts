@@ -16,6 +16,7 @@ import {
   indexedKey,
   type Key,
   listKey,
+  memberDigest,
   metadataKey,
   producerKey,
   runKey,
@@ -125,11 +126,11 @@ function* listed(taken: Taken, get: (key: Key) => unknown): Generator<Change> {
   }
   if (header === undefined && !moved) return;
   const before = indexed(log.number, get);
-  const members = header === undefined ? before : indexedMembers(header.metadata);
-  if (before.length === 0 && members.length === 0) return;
+  const digests = header === undefined ? before : indexedMembers(header.metadata).map(memberDigest);
+  if (before.length === 0 && digests.length === 0) return;
   yield* unindexed(taken, before);
-  for (const member of members) yield [metadataKey(id.tenant, member, { archived, id: id.id }), log.number];
-  yield [indexedKey(log.number), members];
+  for (const digest of digests) yield [metadataKey(id.tenant, digest, { archived, id: id.id }), log.number];
+  yield [indexedKey(log.number), digests];
 }
 
 function* erased(taken: Taken, get: (key: Key) => unknown): Generator<Change> {
@@ -149,12 +150,12 @@ function* unlisted({ id, head }: Taken, { archived, updatedAtMs }: Listed): Gene
   }
 }
 
-function* unindexed({ id }: Taken, members: readonly [string, string][]): Generator<Change> {
-  for (const member of members) {
-    for (const archived of [false, true]) yield [metadataKey(id.tenant, member, { archived, id: id.id })];
+function* unindexed({ id }: Taken, digests: readonly string[]): Generator<Change> {
+  for (const digest of digests) {
+    for (const archived of [false, true]) yield [metadataKey(id.tenant, digest, { archived, id: id.id })];
   }
 }
 
-function indexed(log: number, get: (key: Key) => unknown): [string, string][] {
-  return (get(indexedKey(log)) as [string, string][] | undefined) ?? [];
+function indexed(log: number, get: (key: Key) => unknown): string[] {
+  return (get(indexedKey(log)) as string[] | undefined) ?? [];
 }

@@ -1,6 +1,6 @@
 import type { ListPosition, ListQuery } from "@daybook/engine";
 import { indexable } from "@daybook/core";
-import { type Key, listKey, metadataKey, SORTS } from "./records.js";
+import { type Key, listKey, memberDigest, metadataKey, SORTS } from "./records.js";
 import type { Views } from "./views.js";
 
 /** Found log numbers, in list order, and where to go on. */
@@ -17,12 +17,13 @@ const EXAMINED_MAX = 10_000;
  * by entry. Archived and other sessions stand in two ranges, which `archived: all` merges.
  */
 export function findLogs(views: Views, query: ListQuery): FoundLogs {
-  const filters = query.metadata.map(([name, value]) => indexable(name, value));
+  const members = query.metadata.map(([name, value]) => indexable(name, value));
   // Too large to be in the index: nothing was ever filed under it.
-  if (filters.some((filter) => filter === undefined)) return { logs: [] };
-  const [first, ...others] = filters as [string, string][];
+  if (members.includes(undefined)) return { logs: [] };
+  const filters = members.filter((member) => member !== undefined).map(memberDigest);
+  const [first, ...others] = filters;
   const byFilter = first !== undefined && query.sort === "id";
-  const tested = byFilter ? others : (filters as [string, string][]);
+  const tested = byFilter ? others : filters;
   const flags = query.archived === "all" ? [false, true] : [query.archived === "yes"];
   const ranges = flags.map((archived) => walk(views, query, archived, byFilter ? first : undefined));
   const logs: number[] = [];
@@ -49,13 +50,13 @@ function* walk(
   views: Views,
   query: ListQuery,
   archived: boolean,
-  filter: [string, string] | undefined,
+  filter: string | undefined,
 ): Generator<Entry> {
   const { tenant, sort, after } = query;
   const prefix: Key =
     filter === undefined
       ? ["l", tenant, archived ? 1 : 0, SORTS[sort]]
-      : ["m", tenant, filter[0], filter[1], archived ? 1 : 0];
+      : ["m", tenant, filter, archived ? 1 : 0];
   const options: { reverse: boolean; after?: Key } = { reverse: query.order === "desc" };
   if (after !== undefined) {
     options.after =
@@ -94,6 +95,6 @@ function compare(one: Entry, other: Entry): number {
   return one.value - other.value || Buffer.compare(Buffer.from(one.id), Buffer.from(other.id));
 }
 
-function hasMember(views: Views, tenant: string, member: [string, string], { archived, id }: Entry): boolean {
-  return views.get(metadataKey(tenant, member, { archived, id })) !== undefined;
+function hasMember(views: Views, tenant: string, filter: string, { archived, id }: Entry): boolean {
+  return views.get(metadataKey(tenant, filter, { archived, id })) !== undefined;
 }

@@ -161,7 +161,9 @@ export class OpenLog {
   private foldHeader(entry: HeaderEntry, atMs: number, position: FramePosition): void {
     if (entry.kind === "erase") {
       this.id = entry.session;
-      this.head = this.zeroed ? erasedHead(atMs) : applyEntry(this.head, entry, atMs);
+      // What the views knew of it before has to be found in them again, so it is kept where it is known.
+      this.head =
+        this.head === undefined && this.zeroed ? erasedHead(atMs) : applyEntry(this.head, entry, atMs);
       this.headerAt = undefined;
       this.header = undefined;
       return;

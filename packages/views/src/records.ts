@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Head, KeyVersion, LogId, ProducerWindow } from "@daybook/core";
 import type { FramePosition, IndexRun, PackedPositions } from "./frame-position.js";
 
@@ -13,7 +14,7 @@ import type { FramePosition, IndexRun, PackedPositions } from "./frame-position.
  *     ["k", log, key]                           → a state key's newest version
  *     ["v", log, key, version]                  → the seq of that version, tombstone or not
  *     ["l", tenant, archived, sort, value, id]  → log number: the lists
- *     ["m", tenant, name, value, archived, id]  → log number: sessions by metadata
+ *     ["m", tenant, digest, archived, id]       → log number: sessions by metadata
  *     ["i", log]                                → what "m" holds of this log
  *     ["z", log]                                → an erasure that is not finished
  */
@@ -49,12 +50,16 @@ export function listKey(
   return ["l", tenant, place.archived ? 1 : 0, SORTS[place.sort], place.value, place.id];
 }
 
-export function metadataKey(
-  tenant: string,
-  [name, value]: readonly [string, string],
-  place: { archived: boolean; id: string },
-): Key {
-  return ["m", tenant, name, value, place.archived ? 1 : 0, place.id];
+/**
+ * A metadata member as it stands in keys. Names and values are looked up only as a whole, and as texts they would not
+ * fit: LMDB's keys end at 1,978 bytes, and a tenant and an id may take 1,536 of them.
+ */
+export function memberDigest(member: readonly [name: string, value: string]): string {
+  return createHash("sha256").update(JSON.stringify(member)).digest("base64url").slice(0, 22);
+}
+
+export function metadataKey(tenant: string, digest: string, place: { archived: boolean; id: string }): Key {
+  return ["m", tenant, digest, place.archived ? 1 : 0, place.id];
 }
 
 /** What the views keep of a log beside its runs, windows and keys. */

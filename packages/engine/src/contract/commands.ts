@@ -4,6 +4,7 @@ import {
   type Decision,
   decideAppend,
   decideArchive,
+  decideClose,
   decideCreate,
   decideErase,
   decidePatch,
@@ -14,7 +15,7 @@ import {
   type NewEvent,
   type Patch,
 } from "@daybook/core";
-import type { Engine, ReadLimits } from "../engine.js";
+import type { Engine, ListQuery, ReadLimits } from "../engine.js";
 
 /** The use cases as tests call them, straight on an engine. */
 export const TENANT = "acme";
@@ -54,6 +55,11 @@ export function archive(engine: Engine, id: string, archived: boolean): Promise<
   return engine.transact(sessionId(id), {}, (head) => decideArchive(head, archived));
 }
 
+/** Ends a session's events. */
+export function closeSession(engine: Engine, id: string): Promise<void> {
+  return engine.transact(sessionId(id), {}, (head) => decideClose(head));
+}
+
 export function erase(engine: Engine, id: string): Promise<void> {
   return engine.transact(sessionId(id), {}, (head) => decideErase(head, sessionId(id)));
 }
@@ -88,5 +94,17 @@ export async function readAll(engine: Engine, id: string): Promise<string[]> {
         throw new Error(`no events after ${events.length} of ${page.lastSeq}`);
       return events;
     }
+  }
+}
+
+/** The ids on every page of a list. */
+export async function listAll(engine: Engine, query: ListQuery): Promise<string[]> {
+  const ids: string[] = [];
+  let after = query.after;
+  for (;;) {
+    const page = await engine.list(after === undefined ? query : { ...query, after });
+    ids.push(...page.sessions.map(({ id }) => id.id));
+    if (page.next === undefined) return ids;
+    after = page.next;
   }
 }
