@@ -116,6 +116,16 @@ class StdinRun {
 
   private async send(batch: readonly Entry[]): Promise<void> {
     try {
+      await this.sendWhatIsGood(batch);
+    } catch (error) {
+      // Whoever writes to us may pause for hours; there is no use in waiting for another line.
+      this.context.io.stdin.destroy();
+      throw error;
+    }
+  }
+
+  private async sendWhatIsGood(batch: readonly Entry[]): Promise<void> {
+    try {
       await this.sendBatch(batch);
     } catch (error) {
       const index = refusedIndex(error);

@@ -1,3 +1,4 @@
+import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { runCli } from "./run-cli.test.support.js";
 import { type Fault, StubServer } from "./stub-server.test.support.js";
@@ -214,6 +215,36 @@ describe("daybook append --stdin", () => {
     expect(json.stderr).toContain("line 1 is not valid UTF-8");
     await runCli(["append", "s", "--stdin", "--text", "-u", stub.url], { stdin });
     expect(stub.eventsOf("s").map(({ payload }) => payload)).toEqual([{ text: "{\ufffd}" }]);
+  });
+
+  it("does not wait for another line once the server has refused", async () => {
+    await using stub = await StubServer.start();
+    stub.intercept = () => ({ status: 410, body: { error: "session_closed", message: "It is closed." } });
+    const stdin = new PassThrough();
+    stdin.write('{"payload":{}}\n');
+    const ran = await runCli(["append", "s", "--stdin", "-u", stub.url], { stdin });
+    expect(ran.exitCode).toBe(3);
+    expect(ran.stderr).toContain("session_closed (410): It is closed.\nno line was written; go on with");
+  });
+
+  it("says on a signal how far it came: 130", async () => {
+    await using stub = await StubServer.start();
+    const stdin = new PassThrough();
+    stdin.write('{"payload":{}}\n');
+    const running = runCli(["append", "s", "--stdin", "-u", stub.url], {
+      stdin,
+      onError: (soFar, raise) => {
+        if (soFar.text.includes("trying again")) setImmediate(() => raise("SIGINT"));
+      },
+    });
+    while (stub.eventsOf("s").length === 0) await new Promise((resolve) => setImmediate(resolve));
+    stub.intercept = () => ({ status: 503, body: { error: "storage_unavailable", message: "Away." } });
+    stdin.write('{"payload":{}}\n');
+    const ran = await running;
+    expect(ran.exitCode).toBe(130);
+    expect(ran.stderr).toMatch(
+      /interrupted\nlines up to 1 were written; go on with --producer-id cli:\S+ --from-line 2\n$/,
+    );
   });
 
   it("does nothing with empty input", async () => {

@@ -27,8 +27,6 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     return exitCodeAfter(error, context);
   } finally {
     context.close();
-    io.stdout.off("error", ignore);
-    io.stderr.off("error", ignore);
   }
 }
 

@@ -42,7 +42,7 @@ export async function append(
   try {
     return await client.call(call, patience);
   } catch (error) {
-    if (!(error instanceof ServerRefusal) || error.status !== 404) throw error;
+    if (!(error instanceof ServerRefusal) || error.code !== "session_not_found") throw error;
   }
   await ensureSession(client, id, patience);
   return client.call(call, patience);

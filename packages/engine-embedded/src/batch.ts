@@ -47,6 +47,8 @@ export class Batch {
   readonly states = new Map<LiveLog, DurableState>();
   readonly blocks: { readonly log: LiveLog; readonly block: EventBlock }[] = [];
   readonly waiters: Waiter[] = [];
+  /** Tenants whose lifecycle feed this batch makes longer. */
+  readonly lifecycleTenants = new Set<string>();
   /** All of it survives a power loss. */
   durable = false;
   private frames = 0;
@@ -76,8 +78,10 @@ export class Batch {
         continue;
       }
       const payload = encodeHeaderEntry(entry);
-      const position = this.addFrame(log, { kind: entry.kind, seq: log.head?.lastSeq ?? 0, atMs }, [payload]);
+      const kind = entry.kind === "archive" && !entry.archived ? "unarchive" : entry.kind;
+      const position = this.addFrame(log, { kind, seq: log.head?.lastSeq ?? 0, atMs }, [payload]);
       log.fold({ kind: "header", entry }, atMs, position);
+      if (log.id !== undefined) this.lifecycleTenants.add(log.id.tenant);
       index++;
     }
     log.lastBatch = this;

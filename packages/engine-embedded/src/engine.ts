@@ -1,9 +1,20 @@
 import type { Decision, Facts, Head, LogId, Needs } from "@daybook/core";
 import { DaybookError } from "@daybook/protocol";
-import type { Engine, ListPage, ListQuery, Now, Page, ReadLimits, Session } from "@daybook/engine";
+import type {
+  Engine,
+  LifecyclePage,
+  LifecycleQuery,
+  ListPage,
+  ListQuery,
+  Now,
+  Page,
+  ReadLimits,
+  Session,
+} from "@daybook/engine";
 import type { Stand, Views } from "@daybook/views";
 import { Eraser } from "./eraser.js";
 import { FactLoader } from "./fact-loader.js";
+import { LifecycleReader } from "./lifecycle-reader.js";
 import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import type { EngineEvents, EngineSettings } from "./settings.js";
@@ -28,6 +39,7 @@ export class EmbeddedEngine implements Engine {
   private readonly viewWriter: ViewWriter;
   private readonly writer: LogWriter;
   private readonly reader: Reader;
+  private readonly lifecycleReader: LifecycleReader;
   private readonly eraser: Eraser;
   private closing: Promise<void> | undefined;
   private stopped = false;
@@ -42,6 +54,7 @@ export class EmbeddedEngine implements Engine {
     const { segments, views, table } = store;
     const events = { ...outside, fatal: (error: Error) => this.stop(error, outside) };
     this.viewWriter = new ViewWriter(views, table, settings, events, stand);
+    this.lifecycleReader = new LifecycleReader(segments, views, table, this.viewWriter);
     this.reader = new Reader(segments, views, table, events);
     this.eraser = new Eraser({
       segments,
@@ -51,7 +64,12 @@ export class EmbeddedEngine implements Engine {
       reader: this.reader,
       events,
     });
-    this.writer = new LogWriter(segments, table, this.viewWriter, this.eraser, { stand, settings, events });
+    this.writer = new LogWriter(segments, table, this.viewWriter, this.eraser, {
+      stand,
+      lifecycle: this.lifecycleReader,
+      settings,
+      events,
+    });
     this.eraser.resume();
   }
 
@@ -99,6 +117,15 @@ export class EmbeddedEngine implements Engine {
   async session(id: LogId): Promise<Session | undefined> {
     this.refuseIfClosing();
     return this.reader.session(id);
+  }
+
+  async lifecycle(tenant: string, query: LifecycleQuery): Promise<LifecyclePage> {
+    this.refuseIfClosing();
+    return this.lifecycleReader.read(tenant, query);
+  }
+
+  watchLifecycle(tenant: string, moved: () => void): () => void {
+    return this.lifecycleReader.watch(tenant, moved);
   }
 
   async list(query: ListQuery): Promise<ListPage> {

@@ -1,11 +1,12 @@
 import { decodeEvent, decodeHeaderEntry, readStateChange } from "@daybook/core";
-import type { FoldedEvent, FoldedFrame } from "@daybook/views";
+import type { FoldedEvent, FoldedFrame, LifecycleKind } from "@daybook/views";
 import { type FrameHeader, splitEvents } from "./frame-format.js";
 
 /** A frame read from disk, as the views fold it. */
 export function foldedFrame(header: FrameHeader, payload: Buffer): FoldedFrame {
   if (header.kind !== "events") {
-    return { kind: "header", entry: decodeHeaderEntry(header.kind, payload.toString("utf8")) };
+    const kind = header.kind === "unarchive" ? "archive" : header.kind;
+    return { kind: "header", entry: decodeHeaderEntry(kind, payload.toString("utf8")) };
   }
   const events = splitEvents(payload, header.count).map((bytes) =>
     foldedEvent(header, bytes.toString("utf8")),
@@ -37,3 +38,16 @@ function producerOf(json: string): { id: string; seq: number } {
     seq: Number.parseInt(json.slice(end + PRODUCER_SEQ.length, end + PRODUCER_SEQ.length + 17), 10),
   };
 }
+
+const LIFECYCLE: Readonly<Record<FrameHeader["kind"], LifecycleKind | undefined>> = {
+  events: undefined,
+  create: "created",
+  patch: "updated",
+  archive: "archived",
+  unarchive: "unarchived",
+  close: "closed",
+  erase: "deleted",
+};
+
+/** What a frame did to its session as a whole, as far as its header tells. */
+export const lifecycleKindOfFrame = ({ kind }: FrameHeader): LifecycleKind | undefined => LIFECYCLE[kind];

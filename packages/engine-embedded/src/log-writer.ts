@@ -4,6 +4,7 @@ import type { Now } from "@daybook/engine";
 import { Batch, Scratch } from "./batch.js";
 import type { Eraser } from "./eraser.js";
 import { SEGMENT_HEADER_BYTES } from "./frame-format.js";
+import type { LifecycleReader } from "./lifecycle-reader.js";
 import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import { StoreRefused } from "./refusals.js";
@@ -38,6 +39,7 @@ export class LogWriter {
     private readonly eraser: Eraser,
     private readonly options: {
       readonly stand: Stand;
+      readonly lifecycle: LifecycleReader;
       readonly settings: EngineSettings;
       readonly events: EngineEvents;
     },
@@ -185,6 +187,7 @@ export class LogWriter {
       for (const log of batch.states.keys()) {
         for (const moved of log.watchers) moved();
       }
+      for (const tenant of batch.lifecycleTenants) this.options.lifecycle.moved(tenant);
     });
   }
 

@@ -1,5 +1,5 @@
 import { Flush, type Stand, type Views } from "@daybook/views";
-import { foldedFrame } from "./fold-frame.js";
+import { foldedFrame, lifecycleKindOfFrame } from "./fold-frame.js";
 import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, segmentName } from "./frame-format.js";
 import type { LiveLog } from "./live-log.js";
 import { LostPayloads, WHY_LOST } from "./lost-payloads.js";
@@ -116,7 +116,7 @@ class Recovery {
         count: header.count,
       };
       if (payload === undefined) {
-        log.foldZeroed(position, header.seq);
+        log.foldZeroed(position, header.seq, header.atMs, lifecycleKindOfFrame(header));
       } else {
         log.fold(foldedFrame(header, payload), header.atMs, position);
       }

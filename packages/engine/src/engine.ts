@@ -64,6 +64,30 @@ export interface ListPage {
   readonly next?: ListPosition;
 }
 
+/** One change of a session as a whole. Of an erased session only kind, id and time are left. */
+export interface LifecycleItem {
+  readonly kind: "created" | "updated" | "archived" | "unarchived" | "closed" | "deleted";
+  readonly session: LogId;
+  readonly atMs: number;
+  readonly version: number;
+  /** For created and updated. */
+  readonly header?: SessionHeader;
+  /** Where to go on after this item. */
+  readonly place: string;
+}
+
+export interface LifecycleQuery {
+  /** A place; left out: from the beginning. */
+  readonly after?: string;
+  readonly limit: number;
+}
+
+export interface LifecyclePage {
+  readonly items: readonly LifecycleItem[];
+  /** The end of the feed when this was read, for those who only want what comes. */
+  readonly end: string;
+}
+
 /**
  * Stores logs. An engine knows no rules: `decide` is asked, and what it says is done in one atomic step.
  *
@@ -102,6 +126,15 @@ export interface Engine {
 
   /** One session with its header. Undefined when there is none or it was deleted. */
   session(id: LogId): Promise<Session | undefined>;
+
+  /**
+   * What happened to a tenant's sessions as a whole, in the order of the log, after a place that this call gave out
+   * before; at least as new as what was acknowledged before the call. Waits for nothing.
+   */
+  lifecycle(tenant: string, query: LifecycleQuery): Promise<LifecyclePage>;
+
+  /** Calls back after the tenant's lifecycle feed got longer. A hint, like `watch`. */
+  watchLifecycle(tenant: string, moved: () => void): () => void;
 
   /** A page of a tenant's sessions, at least as new as what was acknowledged before the call. */
   list(query: ListQuery): Promise<ListPage>;

@@ -5,10 +5,12 @@ import { sessionRoutes } from "./dialects/session-routes.js";
 import { tailRoute } from "./dialects/tail-route.js";
 import type { Authenticator } from "./auth/authenticator.js";
 import type { Gate } from "./http/access.js";
+import { lifecycleRoutes } from "./dialects/lifecycle-routes.js";
 import { registerPublicKeys, tokenRoutes } from "./dialects/token-routes.js";
 import type { DrainList } from "./http/drain.js";
 import { createHttpApp } from "./http/http-app.js";
 import type { OriginPolicy } from "./http/origin-guard.js";
+import { refuseOtherMethods } from "./http/refuse-methods.js";
 import { registerRoutes, type Route } from "./http/route.js";
 import type { Metrics } from "./metrics.js";
 import type { SessionService } from "./service/session-service.js";
@@ -38,6 +40,7 @@ export function allRoutes({
   return [
     ...sessionRoutes({ service, metrics, drains, authenticator, limits: settings }),
     tailRoute({ service, metrics, drains, authenticator }),
+    ...lifecycleRoutes({ service, metrics, drains, authenticator }),
     ...tokenRoutes(authenticator),
   ];
 }
@@ -49,10 +52,12 @@ export function buildApp(parts: AppParts): FastifyInstance {
     metrics,
     origins,
     batchBytesMax: settings.batchBytesMax,
+    requestSeconds: settings.requestSeconds,
     isDraining: () => drains.draining,
   });
   const routes = allRoutes(parts);
   registerRoutes(app, routes, gate);
+  refuseOtherMethods(app, routes);
   registerPublicKeys(app, authenticator);
   registerDocs(app, routes, VERSION);
   return app;

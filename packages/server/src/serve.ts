@@ -10,9 +10,9 @@ import {
   openMemoryEngine,
 } from "@daybook/engine-embedded";
 import { pino, type Logger } from "pino";
+import { joinLifecycle } from "./dialects/lifecycle-channel.js";
 import { PhoenixSockets } from "./dialects/phoenix-sockets.js";
 import { RawTails } from "./dialects/raw-tail.js";
-import { refuseUpgrade } from "./dialects/refuse-upgrade.js";
 import { joinTail } from "./dialects/tail-channel.js";
 import { SocketPings } from "./dialects/socket-pings.js";
 import { Authenticator } from "./auth/authenticator.js";
@@ -24,6 +24,7 @@ import { Gate } from "./http/access.js";
 import { RateLimit } from "./http/rate-limit.js";
 import { DrainList } from "./http/drain.js";
 import { isLoopback, type OriginPolicy } from "./http/origin-guard.js";
+import { refuseSocket } from "./http/refuse-socket.js";
 import { Metrics } from "./metrics.js";
 import { OpsListener } from "./ops.js";
 import { buildApp } from "./app.js";
@@ -42,8 +43,10 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** A stop that takes longer than this is cut short. */
-const STOP_MS_MAX = 10_000;
+/** What a stop may take beside waiting for requests; it is cut short then. */
+const STOP_MS_MAX = 5_000;
+/** How often connections that became idle are closed while draining. */
+const SWEEP_MS = 20;
 
 /**
  * Starts a server.
@@ -168,6 +171,7 @@ class Serving implements RunningServer {
       pings: this.pings,
       batchBytesMax: settings.batchBytesMax,
       topics: {
+        lifecycle: (_name, payload, subscriber) => joinLifecycle(parts, payload, subscriber),
         "tail:": (id, payload, subscriber) =>
           joinTail({ ...parts, limits: settings }, id, payload, subscriber),
       },
@@ -188,10 +192,10 @@ class Serving implements RunningServer {
       const path = request.url?.split("?")[0] ?? "";
       const id = /^\/v1\/sessions\/([^/]+)\/tail$/.exec(path)?.[1];
       if (this.drains.draining)
-        refuseUpgrade(socket, new DaybookError("shutting_down", "The server is shutting down."));
+        refuseSocket(socket, new DaybookError("shutting_down", "The server is shutting down."));
       else if (path === "/v1/socket/websocket") void channels.upgrade(request, socket, head);
       else if (id !== undefined) void tails.upgrade(request, socket, head, id);
-      else refuseUpgrade(socket, new DaybookError("not_found", "There is no socket at this path."));
+      else refuseSocket(socket, new DaybookError("not_found", "There is no socket at this path."));
     });
   }
 
@@ -216,10 +220,13 @@ class Serving implements RunningServer {
    */
   private async stop(): Promise<void> {
     this.logger.info("draining");
-    const watchdog = setTimeout(() => {
-      this.logger.error("draining took too long");
-      this.resolveClosed(this.exitCode === 0 ? 75 : this.exitCode);
-    }, STOP_MS_MAX);
+    const watchdog = setTimeout(
+      () => {
+        this.logger.error("draining took too long");
+        this.resolveClosed(this.exitCode === 0 ? 75 : this.exitCode);
+      },
+      this.settings.drainSeconds * 1000 + STOP_MS_MAX,
+    );
     watchdog.unref();
     this.drains.drain();
     await this.closeHttp();
@@ -235,10 +242,14 @@ class Serving implements RunningServer {
   private async closeHttp(): Promise<void> {
     const { http } = this;
     if (http === undefined) return;
-    const cut = setTimeout(() => http.closeAllConnections(), this.settings.drainSeconds * 1000);
-    const closed = new Promise<void>((done) => http.close(() => done()));
-    http.closeIdleConnections();
-    await closed;
+    const cut = setTimeout(() => {
+      http.closeAllConnections();
+      this.drains.cut();
+    }, this.settings.drainSeconds * 1000);
+    // What was in flight leaves its connection idle, and an idle one is of no use any more.
+    const sweep = setInterval(() => http.closeIdleConnections(), SWEEP_MS);
+    await new Promise<void>((done) => http.close(() => done()));
+    clearInterval(sweep);
     clearTimeout(cut);
   }
 }

@@ -36,6 +36,7 @@ export interface Settings {
   readonly queueBytesMax: number;
   readonly recentBytesMax: number;
   readonly reserveBytes: number;
+  readonly requestSeconds: number;
   readonly drainSeconds: number;
   readonly pingSeconds: number;
 }
@@ -183,6 +184,13 @@ export const SETTINGS: readonly Setting[] = [
     "appends are refused when less than this is free on disk",
     256 * MIB,
     number(0, 1024 * GIB),
+  ),
+  setting(
+    "requestSeconds",
+    "<seconds>",
+    "how long a request's headers and body may take to arrive",
+    30,
+    number(1, 3_600),
   ),
   setting("drainSeconds", "<seconds>", "how long a stop waits for unfinished requests", 5, number(0, 600)),
   setting(

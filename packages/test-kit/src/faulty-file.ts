@@ -20,6 +20,10 @@ export class FaultyContents {
     return this.current;
   }
 
+  get syncedBytes(): Buffer {
+    return this.synced;
+  }
+
   write(bytes: Uint8Array, offset: number): void {
     const change: Change = { kind: "write", offset, bytes: Buffer.from(bytes) };
     this.current = applied(this.current, change);

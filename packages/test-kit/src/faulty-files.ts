@@ -65,10 +65,20 @@ export class FaultyFiles implements LogFiles {
     return this.left;
   }
 
-  /** As a crash that loses nothing: a process that was killed, on a machine that went on. */
+  /** The power goes now, and nothing that was not synced is left. */
+  crashLosingAll(): FaultyFiles {
+    const left = new FaultyFiles();
+    for (const [name, contents] of this.syncedFolder) left.put(name, contents.syncedBytes);
+    this.left ??= left;
+    return this.left;
+  }
+
+  /** The process is killed and the machine goes on: all is there, and what was not synced still is not. */
   kill(): FaultyFiles {
     const left = new FaultyFiles();
-    for (const [name, contents] of this.folder) left.put(name, contents.bytes);
+    left.folder = this.folder;
+    left.syncedFolder = this.syncedFolder;
+    left.changes = this.changes;
     this.left ??= left;
     return this.left;
   }

@@ -32,6 +32,8 @@ function* comparable(views: Views, erased: ReadonlySet<number>): Generator<strin
   for (const { key, value } of views.within([])) {
     if (key[0] === "meta") continue;
     if (OF_A_LOG.has(String(key[0])) && erased.has(key[1] as number)) continue;
+    // Of an erased session the feed says only what happened, not with which content.
+    if (key[0] === "y" && erased.has((value as number[])[0] ?? 0)) continue;
     yield JSON.stringify([key, value]);
   }
   return undefined;

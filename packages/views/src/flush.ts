@@ -6,15 +6,18 @@ import {
   type SessionHeader,
 } from "@daybook/core";
 import type { FramePosition, IndexRun } from "./frame-position.js";
+import type { LifecycleNote } from "./lifecycle-note.js";
 import type { NewKeyVersion, OpenLog } from "./open-log.js";
 import {
   encodeHeadRecord,
   encodeKeyVersion,
+  encodeLifecycleNote,
   encodeWindow,
   erasingKey,
   headKey,
   indexedKey,
   type Key,
+  lifecycleKey,
   listKey,
   memberDigest,
   metadataKey,
@@ -48,6 +51,7 @@ interface Taken<Log extends OpenLog = OpenLog> {
   readonly finishedRuns: readonly IndexRun[];
   readonly windows: readonly (readonly [producerId: string, window: ProducerWindow])[];
   readonly keyVersions: readonly NewKeyVersion[];
+  readonly lifecycle: readonly LifecycleNote[];
   readonly listedBefore: Listed | undefined;
 }
 
@@ -76,6 +80,7 @@ export class Flush<Log extends OpenLog = OpenLog> {
       finishedRuns: [...log.finishedRuns],
       windows: deleted ? [] : log.takeDirtyWindows(),
       keyVersions: deleted ? [] : log.newKeyVersions.splice(0),
+      lifecycle: log.newLifecycle.splice(0),
       listedBefore: log.listed,
     });
     log.dirty = false;
@@ -102,6 +107,9 @@ export class Flush<Log extends OpenLog = OpenLog> {
       for (const { key, version } of taken.keyVersions) {
         yield [versionKey(number, key, version.version), [version.seq, version.deleted ? 1 : 0]];
         yield [stateKey(number, key), encodeKeyVersion(version)];
+      }
+      for (const note of taken.lifecycle) {
+        yield [lifecycleKey(taken.id.tenant, note.position), encodeLifecycleNote(number, note)];
       }
       if (taken.head.status === "deleted") yield* erased(taken, get);
       else yield* listed(taken, get);

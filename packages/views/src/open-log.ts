@@ -15,6 +15,7 @@ import {
 import { LIMITS } from "@daybook/protocol";
 import { type FramePosition, type IndexRun, pushPosition, RUN_FRAMES } from "./frame-position.js";
 import type { Listed } from "./flush.js";
+import { type LifecycleKind, lifecycleKindOf, type LifecycleNote } from "./lifecycle-note.js";
 import type { HeadRecord } from "./records.js";
 
 /** What the views are asked for when memory does not have it. */
@@ -57,6 +58,8 @@ export class OpenLog {
   private dirtyWindows = new Set<string>();
   readonly keys = new Map<string, KeyVersion>();
   readonly newKeyVersions: NewKeyVersion[] = [];
+  /** Changes of the session as a whole that the views do not have yet. */
+  readonly newLifecycle: LifecycleNote[] = [];
   /** Some payloads are gone already: only an erase entry can follow. */
   zeroed = false;
   dirty = false;
@@ -94,6 +97,7 @@ export class OpenLog {
     this.dirtyWindows.clear();
     this.keys.clear();
     this.newKeyVersions.length = 0;
+    this.newLifecycle.length = 0;
     this.zeroed = false;
     this.dirty = false;
     this.listed = undefined;
@@ -151,14 +155,21 @@ export class OpenLog {
     if (this.pairs > LIMITS.sessionPairsMax) this.forgetLeastRecent();
   }
 
-  /** A frame whose payload was erased: only its place is known. */
-  foldZeroed(position: FramePosition, seq: number): void {
+  /** A frame whose payload was erased: only its place is known, and what kind of change it was. */
+  foldZeroed(position: FramePosition, seq: number, atMs: number, kind: LifecycleKind | undefined): void {
     this.zeroed = true;
     this.dirty = true;
+    if (kind !== undefined) this.newLifecycle.push({ kind, position, atMs, version: 0 });
     this.index(position, position.count === 0 ? seq + 1 : seq);
   }
 
   private foldHeader(entry: HeaderEntry, atMs: number, position: FramePosition): void {
+    this.applyHeader(entry, atMs, position);
+    const version = this.head?.version ?? 0;
+    this.newLifecycle.push({ kind: lifecycleKindOf(entry), position, atMs, version });
+  }
+
+  private applyHeader(entry: HeaderEntry, atMs: number, position: FramePosition): void {
     if (entry.kind === "erase") {
       this.id = entry.session;
       // What the views knew of it before has to be found in them again, so it is kept where it is known.

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Head, KeyVersion, LogId, ProducerWindow } from "@daybook/core";
 import type { FramePosition, IndexRun, PackedPositions } from "./frame-position.js";
+import { LIFECYCLE_KINDS, type LifecycleNote } from "./lifecycle-note.js";
 
 /**
  * Everything that stands in the views, one line each. Keys are tuples, ordered member by member; values are small
@@ -15,6 +16,7 @@ import type { FramePosition, IndexRun, PackedPositions } from "./frame-position.
  *     ["v", log, key, version]                  → the seq of that version, tombstone or not
  *     ["l", tenant, archived, sort, value, id]  → log number: the lists
  *     ["m", tenant, digest, archived, id]       → log number: sessions by metadata
+ *     ["y", tenant, segment, offset]            → a change of a session as a whole, in the order of the log
  *     ["i", log]                                → what "m" holds of this log
  *     ["z", log]                                → an erasure that is not finished
  */
@@ -38,6 +40,12 @@ export const runKey = (log: number, run: IndexRun): Key => ["f", log, run.nextSe
 export const producerKey = (log: number, producerId: string): Key => ["p", log, producerId];
 export const stateKey = (log: number, key: string): Key => ["k", log, key];
 export const versionKey = (log: number, key: string, version: number): Key => ["v", log, key, version];
+export const lifecycleKey = (tenant: string, { segment, offset }: FramePosition): Key => [
+  "y",
+  tenant,
+  segment,
+  offset,
+];
 export const indexedKey = (log: number): Key => ["i", log];
 export const erasingKey = (log: number): Key => ["z", log];
 
@@ -170,4 +178,22 @@ export const encodeKeyVersion = ({ version, seq, deleted }: KeyVersion): KeyValu
 
 export function decodeKeyVersion([version, seq, deleted]: KeyValue): KeyVersion {
   return { version, seq, deleted: deleted === 1 };
+}
+
+type LifecycleValue = [log: number, kind: number, atMs: number, version: number, bytes: number];
+
+export function encodeLifecycleNote(
+  log: number,
+  { kind, atMs, version, position }: LifecycleNote,
+): LifecycleValue {
+  return [log, LIFECYCLE_KINDS.indexOf(kind), atMs, version, position.bytes];
+}
+
+/** @param key the record's key, which says where the frame stands */
+export function decodeLifecycleNote(
+  key: Key,
+  [log, kind, atMs, version, bytes]: LifecycleValue,
+): LifecycleNote & { readonly log: number } {
+  const position = { segment: key[2] as number, offset: key[3] as number, bytes, count: 0 };
+  return { log, kind: LIFECYCLE_KINDS[kind] ?? "updated", atMs, version, position };
 }

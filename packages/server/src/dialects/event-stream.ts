@@ -9,10 +9,7 @@ import { eventPrefix } from "../service/event-frame.js";
 import { Query, readCursor, refuseBeyond } from "../service/query.js";
 import type { SessionService } from "../service/session-service.js";
 import { Tail } from "../service/tail.js";
-
-/** How often a comment shows that the connection lives. */
-const HEARTBEAT_MS = 15_000;
-const BUFFERED_BYTES_MAX = 1024 * 1024;
+import { openServerEvents } from "./server-events.js";
 
 export interface EventStreamOptions {
   readonly service: SessionService;
@@ -39,52 +36,19 @@ export function streamEvents(
   const cursor = lastEventId(request.headers["last-event-id"]) ?? readCursor(query) ?? 0;
   refuseBeyond(cursor, service.lastSeq(id));
   const prefix = eventPrefix(caller.principal.tenant);
-  const stream = openStream(reply);
+  const stream = openServerEvents(reply, { caller, metrics, drains, authenticator });
   const tail = new Tail(
     service.engine,
     id,
     cursor,
     {
-      send: (events) => {
-        const text = Buffer.concat(events.flatMap((event) => messagePieces(prefix, event)));
-        return stream.write(text) || stream.writableLength < BUFFERED_BYTES_MAX;
-      },
+      send: (events) => stream.send(Buffer.concat(events.flatMap((event) => messagePieces(prefix, event)))),
       end: ({ code }) => stream.end(code === "session_not_found" ? "event: deleted\ndata: {}\n\n" : ""),
     },
     { count: (events, live) => metrics.tailEvents.inc({ phase: live ? "live" : "replay" }, events) },
   );
-  const heartbeat = setInterval(() => stream.write(": still here\n\n"), HEARTBEAT_MS);
-  const undrain = drains.add({ drain: () => stream.end() });
-  const unwatch = authenticator.onEnd(caller, (how) => {
-    tail.stop();
-    stream.end(`event: ${how}\ndata: {}\n\n`);
-  });
-  metrics.openTails.inc({ kind: "sse" });
-  stream.on("drain", () => tail.resume());
-  stream.on("close", () => {
-    tail.stop();
-    clearInterval(heartbeat);
-    undrain();
-    unwatch();
-    metrics.openTails.dec({ kind: "sse" });
-  });
-  tail.start();
+  stream.follow(tail);
   return reply;
-}
-
-/** Takes the response over from fastify, with the headers that were set so far. */
-function openStream(reply: FastifyReply): FastifyReply["raw"] {
-  const headers = reply.getHeaders();
-  reply.hijack();
-  reply.raw.writeHead(200, {
-    ...headers,
-    "content-type": "text/event-stream",
-    "cache-control": "no-store",
-    "x-accel-buffering": "no",
-  } as Record<string, string>);
-  // Sent at once: the client's "open" must not wait for the first event.
-  reply.raw.write(": following\n\n");
-  return reply.raw;
 }
 
 function messagePieces(prefix: Buffer, event: StoredEvent): Buffer[] {

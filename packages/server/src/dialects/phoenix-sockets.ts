@@ -6,11 +6,11 @@ import { WebSocketServer } from "ws";
 import type { Gate } from "../http/access.js";
 import type { DrainList } from "../http/drain.js";
 import { checkOrigin, type OriginPolicy } from "../http/origin-guard.js";
+import { refuseSocket } from "../http/refuse-socket.js";
 import { asDaybookError } from "../http/send-error.js";
 import { Query } from "../service/query.js";
 import { PhoenixSocket, type JoinTopic, type Subscriber } from "./phoenix-socket.js";
 import type { Serializer } from "./phoenix-message.js";
-import { refuseUpgrade } from "./refuse-upgrade.js";
 import type { SocketPings } from "./socket-pings.js";
 import { reasonOf } from "./tail-channel.js";
 
@@ -67,14 +67,17 @@ export class PhoenixSockets {
         new PhoenixSocket(webSocket, socket, { caller, serializer, logger, join: this.join });
         const forget = [
           this.options.pings.add(webSocket),
-          this.options.drains.add({ drain: () => webSocket.close(1001, "server_draining") }),
+          this.options.drains.add({
+            drain: () => webSocket.close(1001, "server_draining"),
+            cut: () => webSocket.terminate(),
+          }),
         ];
         webSocket.on("close", () => {
           for (const undo of forget) undo();
         });
       });
     } catch (error) {
-      refuseUpgrade(socket, asForbiddenError(asDaybookError(error)));
+      refuseSocket(socket, asForbiddenError(asDaybookError(error)));
     } finally {
       socket.off("error", ignore);
     }

@@ -9,6 +9,7 @@ import type { Authenticator } from "../auth/authenticator.js";
 import { type Gate, tokenOf } from "../http/access.js";
 import type { DrainList } from "../http/drain.js";
 import { checkOrigin, type OriginPolicy } from "../http/origin-guard.js";
+import { refuseSocket } from "../http/refuse-socket.js";
 import { asDaybookError } from "../http/send-error.js";
 import type { Metrics } from "../metrics.js";
 import type { Caller } from "../service/caller.js";
@@ -17,7 +18,6 @@ import { Query, readCursor, refuseBeyond } from "../service/query.js";
 import type { SessionService } from "../service/session-service.js";
 import { Tail } from "../service/tail.js";
 import { eventFrames, textFrame } from "./socket-frame.js";
-import { refuseUpgrade } from "./refuse-upgrade.js";
 import type { SocketPings } from "./socket-pings.js";
 
 /** Bytes the kernel has not taken yet; beyond it a reader is slow and gets no more until it drains. */
@@ -46,7 +46,12 @@ export class RawTails {
     perMessageDeflate: false,
   });
 
-  constructor(private readonly options: RawTailOptions) {}
+  constructor(private readonly options: RawTailOptions) {
+    this.sockets.on("wsClientError", (cause, socket) => {
+      const message = `This is no WebSocket upgrade: ${cause.message}.`;
+      refuseSocket(socket, new DaybookError("invalid_websocket_upgrade", message, { cause }));
+    });
+  }
 
   /** Takes an upgrade of a session's tail. `encodedId` is the id as it stands in the path. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, encodedId: string): Promise<void> {
@@ -57,7 +62,7 @@ export class RawTails {
       if (socket.destroyed) return;
       this.sockets.handleUpgrade(request, socket, head, (webSocket) => this.follow(webSocket, socket, plan));
     } catch (error) {
-      refuseUpgrade(socket, asDaybookError(error));
+      refuseSocket(socket, asDaybookError(error));
     } finally {
       socket.off("error", ignore);
     }
@@ -102,7 +107,10 @@ export class RawTails {
       {
         // Whole frames written straight to the socket, between those of `ws`: it has nothing queued, since it is only
         // asked for pings and the close.
-        send: (events) => socket.write(frames(events)) || socket.writableLength < BUFFERED_BYTES_MAX,
+        send: (events) =>
+          // Nothing may follow a close frame, whoever sent it.
+          webSocket.readyState === webSocket.OPEN &&
+          (socket.write(frames(events)) || socket.writableLength < BUFFERED_BYTES_MAX),
         end: (error) => closeFor(webSocket, error),
       },
       {
@@ -118,7 +126,7 @@ export class RawTails {
     socket.on("drain", () => tail.resume());
     const forget = [
       pings.add(webSocket),
-      drains.add({ drain: () => end(1001, "server_draining") }),
+      drains.add({ drain: () => end(1001, "server_draining"), cut: () => webSocket.terminate() }),
       authenticator.onEnd(caller, (how) => end(4001, how)),
     ];
     metrics.openTails.inc({ kind: "websocket" });

@@ -5,11 +5,13 @@ import type { FastifyReply } from "fastify";
 import type { Authenticator } from "../auth/authenticator.js";
 import type { DrainList } from "../http/drain.js";
 import { type Call, sendJson } from "../http/route.js";
+import type { Metrics } from "../metrics.js";
 import { eventArray, eventPrefix } from "../service/event-frame.js";
 import { readCursor, refuseBeyond } from "../service/query.js";
 import type { SessionService } from "../service/session-service.js";
 
 export interface ReadEventsOptions {
+  readonly metrics: Metrics;
   readonly drains: DrainList;
   readonly authenticator: Authenticator;
 }
@@ -18,7 +20,7 @@ export interface ReadEventsOptions {
 export async function readEvents(
   service: SessionService,
   { caller, params, query, request, reply }: Call,
-  { drains, authenticator }: ReadEventsOptions,
+  { drains, authenticator, metrics }: ReadEventsOptions,
 ): Promise<FastifyReply> {
   const id = service.logId(caller, params.id ?? "");
   const cursor = readCursor(query);
@@ -33,9 +35,14 @@ export async function readEvents(
   const page =
     before === undefined
       ? await pageAfter(service, id, { cursor: cursor ?? 0, limit, waitMs: (wait ?? 0) * 1000 }, (stop) => {
+          metrics.openTails.inc({ kind: "poll" });
           request.raw.once("close", stop);
           const undo = [drains.add({ drain: stop }), authenticator.onEnd(caller, stop)];
-          return () => undo.forEach((one) => one());
+          return () => {
+            metrics.openTails.dec({ kind: "poll" });
+            request.raw.off("close", stop);
+            for (const one of undo) one();
+          };
         })
       : await service.pageBefore(id, before, limit);
   const last = page.events.at(-1)?.seq ?? cursor ?? 0;

@@ -19,7 +19,7 @@ import { type Call, type Route, sendJson } from "../http/route.js";
 import { appendAnswer } from "../service/append-answer.js";
 import { encodeListCursor, readListQuery } from "../service/read-list-query.js";
 import { ImportBody, readImport } from "../service/read-import.js";
-import { readCreate, readPatch } from "../service/read-session.js";
+import { readCreate, readNothing, readPatch } from "../service/read-session.js";
 import { type AppendLimits, readAppend } from "../service/read-append.js";
 import { recordJson } from "../service/session-record.js";
 import { type Caller, requireScope, requireSession } from "../service/caller.js";
@@ -31,7 +31,6 @@ const HEADER_BODY_BYTES_MAX = 512 * 1024;
 
 export interface SessionRoutesOptions extends ReadEventsOptions {
   readonly service: SessionService;
-  readonly metrics: Metrics;
   readonly limits: AppendLimits;
 }
 
@@ -183,10 +182,11 @@ function flagRoutes({ service }: SessionRoutesOptions): Route[] {
     summary: archived ? "Hide a session from lists" : "Show a session in lists again",
     description: "A flag; nothing is deleted, and events can still be appended. A second time is fine.",
     success: RECORD,
-    errors: ["invalid_session_id", "session_not_found"],
+    errors: ["invalid_session", "invalid_session_id", "session_not_found"],
     bodyBytesMax: HEADER_BODY_BYTES_MAX,
-    handle: async ({ caller, params, reply }: Call) => {
+    handle: async ({ caller, params, body, reply }: Call) => {
       const id = service.logId(caller, params.id ?? "");
+      readNothing(body);
       return sendJson(reply, 200, recordJson(await service.archive(id, archived)));
     },
   }));

@@ -2,6 +2,8 @@
 export interface Draining {
   /** Ends what never ends by itself: tails, long polls. */
   drain(): void;
+  /** Ends what did not end although it was asked to. */
+  cut?(): void;
 }
 
 /** Everything that lives longer than a request registers here. */
@@ -20,6 +22,8 @@ export class DrainList {
 
   add(member: Draining): () => void {
     this.members.add(member);
+    // Who comes while the server is going away is told too, once it stands.
+    if (this.draining) queueMicrotask(() => this.members.has(member) && member.drain());
     return () => this.members.delete(member);
   }
 
@@ -30,5 +34,9 @@ export class DrainList {
   drain(): void {
     this.controller.abort();
     for (const member of [...this.members]) member.drain();
+  }
+
+  cut(): void {
+    for (const member of [...this.members]) member.cut?.();
   }
 }

@@ -11,6 +11,7 @@ import type { Logger } from "pino";
 import { Query } from "../service/query.js";
 import type { Metrics } from "../metrics.js";
 import { checkOrigin, type OriginPolicy } from "./origin-guard.js";
+import { refuseSocket } from "./refuse-socket.js";
 import { asDaybookError, errorHeaders } from "./send-error.js";
 
 export interface HttpOptions {
@@ -18,6 +19,7 @@ export interface HttpOptions {
   readonly metrics: Metrics;
   readonly origins: OriginPolicy;
   readonly batchBytesMax: number;
+  readonly requestSeconds: number;
   readonly isDraining: () => boolean;
 }
 
@@ -38,7 +40,9 @@ export function createHttpApp(options: HttpOptions): FastifyInstance {
       querystringParser: (text) => Query.parse(text) as never,
     },
     // Slow headers and bodies: a connection that does not get on is cut.
-    requestTimeout: 30_000,
+    requestTimeout: options.requestSeconds * 1000,
+    http: { connectionsCheckingInterval: Math.min(options.requestSeconds * 250, 5_000) },
+    clientErrorHandler: (error, socket) => refuseSocket(socket, asDaybookError(error)),
     connectionTimeout: 0,
     keepAliveTimeout: 65_000,
     forceCloseConnections: false,
@@ -53,6 +57,7 @@ export function createHttpApp(options: HttpOptions): FastifyInstance {
   );
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => sendError(unknownRoute(request), request, reply));
+  addDrainHook(app, options);
   addOriginHooks(app, options);
   app.addHook("onResponse", (request, reply, done) => {
     options.metrics.requests.inc({ status: String(reply.statusCode) });
@@ -67,10 +72,17 @@ export function createHttpApp(options: HttpOptions): FastifyInstance {
   return app;
 }
 
-function addOriginHooks(app: FastifyInstance, { origins, isDraining }: HttpOptions): void {
+/** A connection that is kept would keep the server from stopping: whoever is answered last gets told. */
+function addDrainHook(app: FastifyInstance, { isDraining }: HttpOptions): void {
+  app.addHook("onSend", (_request, reply, _payload, done) => {
+    if (isDraining()) void reply.header("connection", "close");
+    done();
+  });
+}
+
+function addOriginHooks(app: FastifyInstance, { origins }: HttpOptions): void {
   app.addHook("onRequest", (request, reply, done) => {
     void reply.header("x-request-id", request.id);
-    if (isDraining()) void reply.header("connection", "close");
     const { host, origin } = request.headers;
     let allowed: string | undefined;
     try {

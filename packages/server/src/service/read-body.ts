@@ -40,7 +40,7 @@ export function checker<Schema extends TSchema>(
     const [first] = compiled.Errors(value);
     const place = memberPlace(first?.instancePath ?? "", first);
     const why = first?.message ?? "is not valid";
-    throw new DaybookError(codeAt(place, codes), `${place === "" ? "The body" : place} ${why}.`);
+    throw refusalAt(place, codeAt(place, codes), `${place === "" ? "The body" : place} ${why}.`);
   };
 }
 
@@ -52,7 +52,7 @@ export function parseBody(body: Buffer | undefined, shape: JsonShape, codes: Bod
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
     const code = error.reason === "syntax" ? codes.code : codeAt(error.path, codes);
-    throw new DaybookError(code, `The body is not valid JSON: ${error.message}.`);
+    throw refusalAt(error.path, code, `The body is not valid JSON: ${error.message}.`);
   }
 }
 
@@ -60,6 +60,12 @@ export function parseBody(body: Buffer | undefined, shape: JsonShape, codes: Bod
 function codeAt(place: string, { code, byMember }: BodyCodes): ErrorCode {
   const member = /^(?:events\[\d+\]\.?)?([^.[]*)/.exec(place)?.[1] ?? "";
   return byMember?.[member] ?? code;
+}
+
+/** What is wrong in a list of events says in which one. */
+function refusalAt(place: string, code: ErrorCode, message: string): DaybookError {
+  const index = /^events\[(\d+)\]/.exec(place)?.[1];
+  return new DaybookError(code, message, index === undefined ? {} : { details: { index: Number(index) } });
 }
 
 /** UTF-8 text of a body. An absent one reads as `{}`: several calls have nothing to say. */

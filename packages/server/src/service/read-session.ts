@@ -7,6 +7,7 @@ import {
   PatchSession,
   type RawJson,
 } from "@daybook/protocol";
+import { Type } from "typebox";
 import { bodyReader } from "./read-body.js";
 
 const CODES = {
@@ -18,6 +19,9 @@ const PATCH_SHAPE: JsonShape = { members: { title: "value", metadata: "raw", exp
 
 const readCreateBody = bodyReader(CreateSession, CREATE_SHAPE, CODES);
 const readPatchBody = bodyReader(PatchSession, PATCH_SHAPE, CODES);
+
+/** The body of a call that has nothing to say; what it says all the same must be an object. */
+export const readNothing = bodyReader(Type.Object({}), { members: {} }, CODES);
 
 export function readCreate(body: Buffer | undefined): {
   id: string | undefined;

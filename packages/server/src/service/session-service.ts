@@ -143,7 +143,11 @@ export class SessionService {
     if (waitMs === 0 || this.lastSeq(id) > afterSeq) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(done, waitMs);
-      const unwatch = this.engine.watch(id, done);
+      const unwatch = this.engine.watch(id, () => {
+        // A hint may be about the record only: that is nothing to read.
+        const head = this.engine.head(id);
+        if (head === undefined || head.status === "deleted" || head.lastSeq > afterSeq) done();
+      });
       const takeBack = onStop(done);
       function done(): void {
         clearTimeout(timer);

@@ -1,0 +1,122 @@
+import { appendOne, create, listAll, note, readAll, TENANT } from "@daybook/engine/contract/commands";
+import { FaultyStore } from "@daybook/test-kit";
+import type { Views } from "@daybook/views";
+import { describe, expect, it } from "vitest";
+import type { EmbeddedEngine } from "./engine.js";
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
+const viewsOf = (engine: EmbeddedEngine): Views =>
+  (engine as unknown as { store: { views: Views } }).store.views;
+
+describe("memory is bounded by configuration, not by load", () => {
+  it("appends beyond the queue get event_store_backpressure, and nothing of them is stored", async () => {
+    await using store = await FaultyStore.make();
+    const queueBytesMax = 20_000;
+    const engine = await store.open({ queueBytesMax });
+    await create(engine, "s");
+    const disk = gate();
+    store.files.gate = (kind) => (kind === "sync" ? disk.opened : undefined);
+    const payload = `{"fill":"${"x".repeat(500)}"}`;
+    const outcomes: Promise<number | string>[] = [];
+    for (let seq = 1; seq <= 200; seq++) {
+      const outcome = appendOne(engine, "s", note(`p${seq}`, 1, payload));
+      outcomes.push(outcome.catch((error: unknown) => (error as { code: string }).code));
+      if (seq % 10 === 0) await turn();
+      expect(engine.queueBytes).toBeLessThan(queueBytesMax + 1_000);
+    }
+    disk.open();
+    const settled = await Promise.all(outcomes);
+    const stored = settled.filter((outcome) => typeof outcome === "number");
+    expect(stored).toEqual(stored.map((_, index) => index + 1));
+    expect(stored.length).toBeGreaterThan(20);
+    expect(new Set(settled.filter((outcome) => typeof outcome === "string"))).toEqual(
+      new Set(["event_store_backpressure"]),
+    );
+    expect(await readAll(engine, "s")).toHaveLength(stored.length);
+    expect(await appendOne(engine, "s", note("later", 1))).toBe(stored.length + 1);
+  });
+
+  it("appends wait for views that are too far behind, and go on when they have come near", async () => {
+    await using store = await FaultyStore.make();
+    const viewLagBytesMax = 3_000;
+    const engine = await store.open({ viewLagBytesMax, flushDelayMs: 0 });
+    await create(engine, "s");
+    const views = viewsOf(engine);
+    const write = views.write.bind(views);
+    const slow = gate();
+    views.write = async (...args) => {
+      await slow.opened;
+      return write(...args);
+    };
+    let acknowledged = 0;
+    const writer = async (): Promise<void> => {
+      for (let seq = 1; seq <= 100; seq++) {
+        await appendOne(engine, "s", note("p", seq, `{"fill":"${"x".repeat(100)}"}`));
+        acknowledged = seq;
+      }
+    };
+    const writing = writer();
+    await expect.poll(() => engine.viewLagBytes, { interval: 1 }).toBeGreaterThan(viewLagBytesMax);
+    for (let count = 0; count < 50; count++) await turn();
+    const stalledAt = acknowledged;
+    for (let count = 0; count < 50; count++) await turn();
+    expect(acknowledged).toBe(stalledAt);
+    expect(stalledAt).toBeLessThan(30);
+    expect(engine.viewLagBytes).toBeLessThan(viewLagBytesMax + 2_000);
+    // Tails and event reads never wait for views.
+    expect(await readAll(engine, "s")).toHaveLength(stalledAt);
+    slow.open();
+    await writing;
+    expect(await readAll(engine, "s")).toHaveLength(100);
+  });
+
+  it("a lag bound below one batch still lets the store work", async () => {
+    await using store = await FaultyStore.make();
+    const engine = await store.open({ viewLagBytesMax: 0, flushDelayMs: 100_000 });
+    await create(engine, "s");
+    for (let seq = 1; seq <= 50; seq++) expect(await appendOne(engine, "s", note("p", seq))).toBe(seq);
+    const list = {
+      tenant: TENANT,
+      archived: "no",
+      metadata: [],
+      sort: "id",
+      order: "asc",
+      limit: 9,
+    } as const;
+    expect(await listAll(engine, list)).toEqual(["s"]);
+  });
+
+  it("views that cannot be written are fatal: nothing more is written, and the next start makes them right", async () => {
+    await using store = await FaultyStore.make();
+    const engine = await store.open({ flushDelayMs: 0 });
+    await create(engine, "a");
+    const views = viewsOf(engine);
+    const write = views.write.bind(views);
+    let writes = 0;
+    views.write = (...args) => (++writes === 1 ? Promise.reject(new Error("MDB_MAP_FULL")) : write(...args));
+    await create(engine, "b");
+    await expect.poll(() => store.fatal.length, { interval: 1 }).toBe(1);
+    await expect(create(engine, "c")).rejects.toMatchObject({ code: "storage_unavailable" });
+    await engine.close();
+    expect(writes).toBe(1);
+    const again = await store.reopen();
+    const list = {
+      tenant: TENANT,
+      archived: "no",
+      metadata: [],
+      sort: "id",
+      order: "asc",
+      limit: 9,
+    } as const;
+    expect(await listAll(again, list)).toEqual(["a", "b"]);
+  });
+});
