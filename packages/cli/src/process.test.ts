@@ -27,7 +27,9 @@ const environment = (): NodeJS.ProcessEnv => ({
 });
 
 function start(args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [BIN, ...args], { env: environment(), cwd: home, stdio: "pipe" });
+  const child = spawn(process.execPath, [BIN, ...args], { env: environment(), cwd: home, stdio: "pipe" });
+  children.add(child);
+  return child;
 }
 
 async function daybook(args: readonly string[], stdin = ""): Promise<Ran> {
@@ -44,6 +46,9 @@ async function endOf(child: ChildProcess): Promise<Ran> {
   return { code, signal, stdout, stderr };
 }
 
+/** All that were started, so that a test that fails half-way leaves none behind. */
+const children = new Set<ChildProcess>();
+
 class Server {
   private constructor(
     readonly child: ChildProcess,
@@ -56,6 +61,7 @@ class Server {
     const args = ["serve", "--port", String(port), "--ops-port", "0", "--data-dir", dataDir, "--json"];
     const env = { PATH: process.env["PATH"], HOME: home, DAYBOOK_LOG_LEVEL: "silent" };
     const child = spawn(process.execPath, [BIN, ...args], { env, stdio: ["ignore", "pipe", "inherit"] });
+    children.add(child);
     for await (const line of createInterface({ input: child.stdout })) {
       const { url } = JSON.parse(line) as { url: string };
       return new Server(child, url, dataDir, Number(new URL(url).port));
@@ -105,7 +111,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await server.end("SIGTERM");
+  expect(await server.end("SIGTERM")).toBe(0);
+  for (const child of children) child.kill("SIGKILL");
   await rm(home, { recursive: true, force: true });
 });
 

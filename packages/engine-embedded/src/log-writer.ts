@@ -45,12 +45,7 @@ export class LogWriter {
     },
   ) {
     this.lastMs = options.stand.lastMs;
-    this.filling = new Batch(
-      options.stand.nextBatch,
-      segments.last.segment,
-      segments.endOffset,
-      this.scratch,
-    );
+    this.filling = this.batchAtEnd(options.stand.nextBatch);
     views.isQuiet = () => this.filling.isEmpty && this.inFlight === undefined;
     void this.checkSpace();
   }
@@ -191,11 +186,18 @@ export class LogWriter {
     });
   }
 
-  private batchAfter(batch: Batch): Batch {
-    const end = batch.offset + batch.byteLength;
-    return end < this.options.settings.segmentBytes
-      ? new Batch(batch.number + 1, batch.segment, end, this.scratch)
-      : new Batch(batch.number + 1, batch.segment + 1, SEGMENT_HEADER_BYTES, this.scratch);
+  private batchAfter({ number, segment, offset, byteLength }: Batch): Batch {
+    return this.batchAt(number + 1, segment, offset + byteLength);
+  }
+
+  private batchAtEnd(number: number): Batch {
+    return this.batchAt(number, this.segments.last.segment, this.segments.endOffset);
+  }
+
+  private batchAt(number: number, segment: number, offset: number): Batch {
+    return offset < this.options.settings.segmentBytes
+      ? new Batch(number, segment, offset, this.scratch)
+      : new Batch(number, segment + 1, SEGMENT_HEADER_BYTES, this.scratch);
   }
 
   private standAfter(batch: Batch): Stand {
@@ -223,7 +225,7 @@ export class LogWriter {
     }
     // Last of all: until here the views were not to be written.
     this.inFlight = undefined;
-    this.filling = new Batch(batch.number, this.segments.last.segment, this.segments.endOffset, this.scratch);
+    this.filling = this.batchAtEnd(batch.number);
     if (this.isRestoring()) this.state = "open";
     this.views.request();
   }

@@ -9,6 +9,7 @@ import type { LogFiles } from "./log-files.js";
 import { LogTable } from "./log-table.js";
 import { MemoryFiles } from "./memory-files.js";
 import { recover } from "./recover.js";
+import { StoreRefused } from "./refusals.js";
 import { Segments } from "./segments.js";
 import { ENGINE_DEFAULTS, type EngineEvents, type EngineSettings, NO_EVENTS } from "./settings.js";
 
@@ -56,8 +57,13 @@ export async function openOn(
 ): Promise<EmbeddedEngine> {
   const settings = { ...ENGINE_DEFAULTS, ...options.settings };
   const events = { ...NO_EVENTS, ...options.events };
-  const segments = await Segments.open(files);
-  const opened = await Views.open(views, segments.storeId, (message) => events.log(message));
+  const segments = await openSegments(files, views);
+  const opened = await Views.open(views, segments.storeId, (message) => events.log(message)).catch(
+    async (error: unknown) => {
+      await segments.close();
+      throw error;
+    },
+  );
   try {
     const table = new LogTable(opened);
     const { stand, batches, cutBytes } = await recover(segments, opened, table);
@@ -71,5 +77,20 @@ export async function openOn(
     await segments.close();
     await opened.close();
     throw error;
+  }
+}
+
+/** A new log is begun only where there are no views: they would say that there was one. */
+async function openSegments(files: LogFiles, views: string): Promise<Segments> {
+  if (!Views.exist(views)) return Segments.open(files, "begin");
+  try {
+    return await Segments.open(files, "write");
+  } catch (error) {
+    if (!(error instanceof StoreRefused) || error.code !== "not_a_store") throw error;
+    throw new StoreRefused(
+      "lost_tail",
+      `The log is gone, and ${views} says that there was one. Restore its files or a backup; ` +
+        "to begin anew without it, remove that folder.",
+    );
   }
 }

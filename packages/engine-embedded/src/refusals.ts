@@ -14,6 +14,10 @@ export class StoreRefused extends Error {
   }
 }
 
+export function unreadable(file: string, cause: unknown): StoreRefused {
+  return new StoreRefused("unreadable", `${file} cannot be read. Nothing was changed.`, { cause });
+}
+
 export function damaged(file: string, offset: number, why: string): StoreRefused {
   return new StoreRefused(
     "damaged",

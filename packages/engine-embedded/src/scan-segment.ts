@@ -10,7 +10,7 @@ import {
   segmentName,
 } from "./frame-format.js";
 import type { LogFile } from "./log-files.js";
-import { StoreRefused } from "./refusals.js";
+import { unreadable } from "./refusals.js";
 
 export interface ScannedFrame {
   readonly header: FrameHeader;
@@ -129,7 +129,7 @@ export class SegmentScan {
     // A fresh buffer each time: frames that were handed out keep pointing into the old one.
     const bytes = Buffer.allocUnsafeSlow(Math.max(count, CHUNK_BYTES));
     const read = await this.file.read(bytes, this.offset).catch((cause: unknown) => {
-      throw new StoreRefused("unreadable", `${segmentName(this.segment)} cannot be read`, { cause });
+      throw unreadable(segmentName(this.segment), cause);
     });
     this.buffer = bytes.subarray(0, read);
     this.bufferAt = this.offset;

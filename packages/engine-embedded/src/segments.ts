@@ -13,7 +13,7 @@ import {
   segmentOfName,
 } from "./frame-format.js";
 import { type LogFile, type LogFiles, writeAll } from "./log-files.js";
-import { damaged, StoreRefused } from "./refusals.js";
+import { damaged, StoreRefused, unreadable } from "./refusals.js";
 import { SegmentScan } from "./scan-segment.js";
 
 /** Sealed segments kept open for reading. */
@@ -43,10 +43,10 @@ export class Segments {
   ) {}
 
   /**
-   * Opens the folder's segments, or begins a new log.
+   * Opens the folder's segments, or begins a new log if that is allowed.
    * @throws StoreRefused when a segment is missing, unreadable, of another store or of another format.
    */
-  static async open(files: LogFiles, mode: "write" | "read" = "write"): Promise<Segments> {
+  static async open(files: LogFiles, mode: "begin" | "write" | "read"): Promise<Segments> {
     const numbers = (await files.list())
       .flatMap((name) => segmentOfName(name) ?? [])
       .sort((one, other) => one - other);
@@ -56,7 +56,7 @@ export class Segments {
       const header = await readSegmentHeader(files, number);
       if (header === undefined && index === numbers.length - 1 && (await isUnbegun(files, number))) {
         // The crash came between creating this file and syncing its header: nothing in it was ever acknowledged.
-        if (mode === "write") await removeSynced(files, segmentName(number));
+        if (mode === "begin" || (mode === "write" && index > 0)) await removeSynced(files, segmentName(number));
         break;
       }
       if (header === undefined) throw damaged(segmentName(number), 0, "its header is damaged");
@@ -65,10 +65,10 @@ export class Segments {
     }
     const last = headers.at(-1);
     if (last === undefined) {
-      if (mode === "read") throw new StoreRefused("not_a_store", "There is no log in this folder.");
-      return Segments.begin(files);
+      if (mode === "begin") return Segments.begin(files);
+      throw new StoreRefused("not_a_store", "There is no log in this folder.");
     }
-    const tail = await files.open(segmentName(last.segment), mode);
+    const tail = await openSegment(files, last.segment, mode === "read" ? "read" : "write");
     return new Segments(files, last.storeId, headers, tail, SEGMENT_HEADER_BYTES);
   }
 
@@ -98,9 +98,7 @@ export class Segments {
   /** A scan of one segment, from the stand or from its beginning. */
   async scan(segment: number, from?: Stand): Promise<SegmentScan> {
     const header = this.headers[segment - 1] as SegmentHeader;
-    const file = await this.handle(segment).catch((cause: unknown) => {
-      throw new StoreRefused("unreadable", `${segmentName(segment)} cannot be opened`, { cause });
-    });
+    const file = await this.handle(segment);
     const isLast = segment === this.last.segment;
     return from?.segment === segment
       ? new SegmentScan(file, segment, from.offset, from.nextBatch, isLast)
@@ -211,7 +209,7 @@ export class Segments {
     const known = this.handles.get(segment);
     if (known !== undefined) return known;
     // Sealed segments are written only to be erased in; that is rare, so one kind of handle serves both.
-    const opened = this.files.open(segmentName(segment), "write");
+    const opened = openSegment(this.files, segment, "write");
     this.handles.set(segment, opened);
     // What cannot be opened now may be later.
     opened.catch(() => this.handles.delete(segment));
@@ -270,12 +268,12 @@ function syncFailed(cause: unknown): never {
 const synced = (file: LogFile): Promise<void> => file.sync().catch(syncFailed);
 
 async function readSegmentHeader(files: LogFiles, segment: number): Promise<SegmentHeader | undefined> {
-  const file = await files.open(segmentName(segment), "read").catch((cause: unknown) => {
-    throw new StoreRefused("unreadable", `${segmentName(segment)} cannot be opened`, { cause });
-  });
+  const file = await openSegment(files, segment, "read");
   try {
     const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
-    const count = await file.read(bytes, 0);
+    const count = await file.read(bytes, 0).catch((cause: unknown) => {
+      throw unreadable(segmentName(segment), cause);
+    });
     const header = decodeSegmentHeader(bytes.subarray(0, count));
     if (header === "unknown_version") {
       throw new StoreRefused(
@@ -293,10 +291,20 @@ async function readSegmentHeader(files: LogFiles, segment: number): Promise<Segm
 
 /** Too short to hold anything but its own header. */
 async function isUnbegun(files: LogFiles, segment: number): Promise<boolean> {
-  const file = await files.open(segmentName(segment), "read");
+  return (await sizeOf(files, segment)) <= SEGMENT_HEADER_BYTES;
+}
+
+async function sizeOf(files: LogFiles, segment: number): Promise<number> {
+  const file = await openSegment(files, segment, "read");
   const size = await file.size();
   await file.close();
-  return size <= SEGMENT_HEADER_BYTES;
+  return size;
+}
+
+function openSegment(files: LogFiles, segment: number, mode: "read" | "write"): Promise<LogFile> {
+  return files.open(segmentName(segment), mode).catch((cause: unknown) => {
+    throw unreadable(segmentName(segment), cause);
+  });
 }
 
 async function removeSynced(files: LogFiles, name: string): Promise<void> {
@@ -311,9 +319,7 @@ async function checkSealed(files: LogFiles, headers: readonly SegmentHeader[]): 
   if (header === undefined || before === undefined) return;
   if (header.storeId !== before.storeId)
     throw damaged(segmentName(header.segment), 0, "it belongs to another store");
-  const file = await files.open(segmentName(before.segment), "read");
-  const size = await file.size();
-  await file.close();
+  const size = await sizeOf(files, before.segment);
   if (size < header.previousLength) {
     throw damaged(
       segmentName(before.segment),

@@ -46,6 +46,11 @@ export class Views implements LogRecords {
     return new Views(folder, await openEnvironment(folder, format, log), format);
   }
 
+  /** Whether there are views in a folder, whatever they are worth. */
+  static exist(folder: string): boolean {
+    return dataSize(folder) !== undefined;
+  }
+
   numberOf(id: LogId): number | undefined {
     return this.database.get(sessionKey(id)) as number | undefined;
   }
