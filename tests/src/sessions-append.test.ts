@@ -420,13 +420,13 @@ describe("append", () => {
 
     test("is one commit: a reader sees all of it or nothing", async () => {
       const seen = new Set<number>();
-      let writing = true;
+      const writing = new AbortController();
       const watching = (async () => {
-        while (writing) seen.add((await server.events(id, "?limit=1000")).json.last_seq);
+        while (!writing.signal.aborted) seen.add((await server.events(id, "?limit=1000")).json.last_seq);
       })();
       for (let n = 0; n < 30; n++)
         await server.append(id, list(...Array.from({ length: 20 }, (_, k) => eventBody(n * 20 + k + 1))));
-      writing = false;
+      writing.abort();
       await watching;
       expect([...seen].filter((count) => count % 20 !== 0)).toEqual([]);
     });

@@ -8,10 +8,14 @@ describe("the list of sessions", () => {
 
   const list = async (
     query = "",
-  ): Promise<{ ids: string[]; next: unknown; sessions: readonly WireRecord[] }> => {
+  ): Promise<{ ids: string[]; next: string | null; sessions: readonly WireRecord[] }> => {
     const { status, json, text } = await server.call("GET", `/v1/sessions${query}`);
     if (status !== 200) throw new Error(text);
-    return { ids: json.sessions.map(({ id }) => id), next: json.next_cursor, sessions: json.sessions };
+    return {
+      ids: json.sessions.map(({ id }) => id),
+      next: json.next_cursor as string | null,
+      sessions: json.sessions,
+    };
   };
 
   /** All pages of a list. */
@@ -21,7 +25,7 @@ describe("the list of sessions", () => {
       const { ids, next } = await list(`?${query}${cursor}`);
       all.push(...ids);
       if (next === null) return all;
-      cursor = `&cursor=${encodeURIComponent(String(next))}`;
+      cursor = `&cursor=${encodeURIComponent(next)}`;
     }
   };
 

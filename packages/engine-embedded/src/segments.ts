@@ -56,7 +56,8 @@ export class Segments {
       const header = await readSegmentHeader(files, number);
       if (header === undefined && index === numbers.length - 1 && (await isUnbegun(files, number))) {
         // The crash came between creating this file and syncing its header: nothing in it was ever acknowledged.
-        if (mode === "begin" || (mode === "write" && index > 0)) await removeSynced(files, segmentName(number));
+        if (mode === "begin" || (mode === "write" && index > 0))
+          await removeSynced(files, segmentName(number));
         break;
       }
       if (header === undefined) throw damaged(segmentName(number), 0, "its header is damaged");

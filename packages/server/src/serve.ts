@@ -24,6 +24,7 @@ import { Gate } from "./http/access.js";
 import { RateLimit } from "./http/rate-limit.js";
 import { DrainList } from "./http/drain.js";
 import { isLoopback, type OriginPolicy } from "./http/origin-guard.js";
+import { ignoreUpgrade } from "./http/ignore-upgrade.js";
 import { refuseSocket } from "./http/refuse-socket.js";
 import { Metrics } from "./metrics.js";
 import { OpsListener } from "./ops.js";
@@ -191,7 +192,9 @@ class Serving implements RunningServer {
     server.on("upgrade", (request, socket, head) => {
       const path = request.url?.split("?")[0] ?? "";
       const id = /^\/v1\/sessions\/([^/]+)\/tail$/.exec(path)?.[1];
-      if (this.drains.draining)
+      if (request.headers.upgrade?.toLowerCase() !== "websocket")
+        ignoreUpgrade(server, request, socket, head);
+      else if (this.drains.draining)
         refuseSocket(socket, new DaybookError("shutting_down", "The server is shutting down."));
       else if (path === "/v1/socket/websocket") void channels.upgrade(request, socket, head);
       else if (id !== undefined) void tails.upgrade(request, socket, head, id);

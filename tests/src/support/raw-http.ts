@@ -69,3 +69,24 @@ export function requestText(
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   return `${line} HTTP/1.1\r\n${lines.join("")}\r\n${body ?? ""}`;
 }
+
+/** A WebSocket handshake by hand; what comes after it is bare frames. */
+export async function openBareSocket(url: string, id: string, query = ""): Promise<RawConnection> {
+  const connection = await RawConnection.open(url);
+  connection.write(upgradeText(url, `/v1/sessions/${encodeURIComponent(id)}/tail${query}`));
+  await connection.shows("\r\n\r\n");
+  return connection;
+}
+
+export function upgradeText(url: string, path: string, headers: Record<string, string> = {}): string {
+  return requestText(url, {
+    line: `GET ${path}`,
+    headers: {
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": "13",
+      "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+      ...headers,
+    },
+  });
+}

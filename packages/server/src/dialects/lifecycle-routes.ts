@@ -130,7 +130,7 @@ async function pageOrWait(
     await new Promise<void>((resolve) => {
       wake = resolve;
       const timer = setTimeout(resolve, waitMs);
-      const undo = [drains.add({ drain: resolve }), authenticator.onEnd(caller, resolve)];
+      const undo = [drains.add({ drain: resolve }), authenticator.onEnd(caller, () => resolve())];
       request.raw.once("close", resolve);
       wake = () => {
         clearTimeout(timer);

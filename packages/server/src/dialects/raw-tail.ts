@@ -73,6 +73,8 @@ export class RawTails {
     const { service, origins, gate } = this.options;
     checkOrigin(request.headers, origins);
     const query = Query.parse(request.url?.split("?")[1] ?? "");
+    // A query that cannot be read is a bad request, not a missing token.
+    query.refuseBad("invalid_request");
     const token = tokenOf(request.headers.authorization, query.one("access_token", "unauthorized"));
     const sessionId = decodedId(encodedId);
     const caller = await gate.admit(request, token, { scope: "session:read", locked: "own" }, sessionId);

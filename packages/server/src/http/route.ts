@@ -73,6 +73,8 @@ function admit(gate: Gate, route: Route, request: FastifyRequest, done: (error?:
   };
   try {
     const access = route.access ?? { locked: "handled" };
+    // A query that cannot be read is a bad request, not a missing token.
+    if (access.tokenInQuery === true) (request.query as Query).refuseBad("invalid_request");
     const inQuery =
       access.tokenInQuery === true ? (request.query as Query).one("access_token", "unauthorized") : undefined;
     const token = tokenOf(request.headers.authorization, inQuery);

@@ -88,13 +88,18 @@ export class LifecycleTail {
       });
   }
 
+  /** Asked anew after every wait. */
+  private isStopped(): boolean {
+    return this.stopped;
+  }
+
   private async read(): Promise<void> {
     while (this.again && !this.paused && !this.stopped) {
       this.again = false;
       const query = this.place === undefined ? { limit: PAGE } : { after: this.place, limit: PAGE };
       const { items } = await this.engine.lifecycle(this.tenant, query);
       const last = items.at(-1);
-      if (last === undefined || this.stopped) continue;
+      if (last === undefined || this.isStopped()) continue;
       this.place = last.place;
       this.paused = !this.sink.send(items);
       this.again = true;
