@@ -1,1 +1,97 @@
-export {};
+import { mkdir, writeFile } from "node:fs/promises";
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { httpGroup } from "./http.js";
+import type { BenchOptions, Group } from "./options.js";
+import { type Row, table } from "./row.js";
+
+/** What `npm run bench` can run: one line a group. */
+const GROUPS: Readonly<Record<string, Group>> = {
+  http: httpGroup,
+};
+
+const RESULTS = fileURLToPath(new URL("../results/", import.meta.url));
+
+const HELP = `npm run bench -- [group or scenario …] [flags]
+
+  --seconds N      measured time of a round (default 5)
+  --rounds N       rounds, interleaved; figures are their medians (default 3)
+  --quick          2 seconds, 1 round, smaller sizes
+  --full           sizes as the goals name them
+  --profile DIR    servers write CPU profiles there
+
+${Object.entries(GROUPS)
+  .map(([name, { scenarios }]) => `  ${name}: ${scenarios.join(" ")}`)
+  .join("\n")}`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      seconds: { type: "string" },
+      rounds: { type: "string" },
+      quick: { type: "boolean", default: false },
+      full: { type: "boolean", default: false },
+      profile: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return;
+  }
+  const { quick, full } = values;
+  const options: BenchOptions = {
+    seconds: positive(values.seconds, "--seconds") ?? (quick ? 2 : 5),
+    rounds: positive(values.rounds, "--rounds") ?? (quick ? 1 : 3),
+    quick,
+    full,
+    profileDir: values.profile,
+  };
+  const results: Record<string, readonly Row[]> = {};
+  for (const [name, names] of wanted(positionals)) {
+    const group = GROUPS[name];
+    if (group === undefined) continue;
+    const rows = await group.run(options, names, say);
+    results[name] = rows;
+    console.log(`\n${table(quick ? `${group.title} (quick)` : group.title, rows)}`);
+  }
+  await keep(options, results);
+}
+
+/** Scenarios by group, in the order of the groups. Nothing named means everything. */
+function wanted(named: readonly string[]): [group: string, scenarios: readonly string[]][] {
+  const known = Object.entries(GROUPS).flatMap(([name, { scenarios }]) => [name, ...scenarios]);
+  for (const name of named) {
+    if (!known.includes(name)) throw new Error(`there is no ${name}; there are ${known.join(", ")}`);
+  }
+  return Object.entries(GROUPS)
+    .map(([name, { scenarios }]) => {
+      const all = named.length === 0 || named.includes(name);
+      return [name, all ? scenarios : scenarios.filter((scenario) => named.includes(scenario))] as const;
+    })
+    .filter(([, scenarios]) => scenarios.length > 0) as [string, readonly string[]][];
+}
+
+function positive(text: string | undefined, flag: string): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`${flag} must be a number above 0, not ${text}`);
+  return value;
+}
+
+async function keep(options: BenchOptions, results: Readonly<Record<string, readonly Row[]>>): Promise<void> {
+  const [cpu] = cpus();
+  const machine = { cpus: cpus().length, model: cpu?.model ?? "unknown", node: process.version };
+  const kept = { at: new Date().toISOString(), command: process.argv.slice(2), machine, options, results };
+  await mkdir(RESULTS, { recursive: true });
+  await writeFile(`${RESULTS}latest.json`, `${JSON.stringify(kept, null, 2)}\n`);
+}
+
+/** Progress goes to stderr: stdout holds the tables. */
+function say(line: string): void {
+  process.stderr.write(`bench: ${line}\n`);
+}
+
+await main();

@@ -5,11 +5,10 @@ import { type EndSignal, exitCodeOfSignal } from "./io.js";
 import { batchBody, Outbox, OUTBOX_LIMITS, type Outgoing } from "./outbox.js";
 import { type Progress, progressOn, showCount } from "./progress.js";
 import { type NumberedLine, readLines } from "./read-lines.js";
-import type { Patience, ServerClient } from "./server-client.js";
-import { append } from "./session-calls.js";
+import type { Patience } from "./server-client.js";
+import { append, type AppendTo } from "./session-calls.js";
 
 export interface StdinAppend {
-  readonly session: string;
   readonly json: boolean;
   /** What an event is that does not say otherwise itself. */
   readonly members: ReadonlyMap<string, string>;
@@ -29,12 +28,8 @@ const PATIENCE_MS = 120_000;
  * Appends an event for each line. An event's `producer_seq` is the number of its line, or rather of lines that are not
  * empty up to it: so the same input, with the same producer id, makes the same pairs again.
  */
-export async function appendFromStdin(
-  context: Context,
-  client: ServerClient,
-  job: StdinAppend,
-): Promise<void> {
-  const run = new StdinRun(context, client, job);
+export async function appendFromStdin(context: Context, to: AppendTo, job: StdinAppend): Promise<void> {
+  const run = new StdinRun(context, to, job);
   const stopListening = context.io.onEndSignal((signal) => run.interrupt(signal));
   try {
     await run.toEnd();
@@ -58,7 +53,7 @@ class StdinRun {
 
   constructor(
     private readonly context: Context,
-    private readonly client: ServerClient,
+    private readonly to: AppendTo,
     private readonly job: StdinAppend,
   ) {
     this.progress = progressOn(context.io);
@@ -145,7 +140,7 @@ class StdinRun {
         this.context.say(`${why}; trying again for ${PATIENCE_MS / 1000} s`);
       },
     };
-    const answer = await append(this.client, this.job.session, batchBody(batch), patience);
+    const answer = await append(this.to, batchBody(batch), patience);
     const body = JSON.parse(answer) as { results: { deduped: boolean }[]; last_seq: number };
     this.written += batch.length;
     this.deduped += body.results.filter(({ deduped }) => deduped).length;

@@ -5,8 +5,8 @@ import type { Context } from "./context.js";
 import { withProducer, writeObject } from "./event-text.js";
 import { UsageFailure } from "./failures.js";
 import { jsonObject, nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
-import type { ServerClient } from "./server-client.js";
-import { append } from "./session-calls.js";
+import { ActorTokens } from "./actor-tokens.js";
+import { append, type AppendTo } from "./session-calls.js";
 
 export interface AppendOptions {
   readonly agent?: string;
@@ -33,6 +33,7 @@ const DEFAULT_TYPE = "chat.message";
 
 const HELP = `
 Prints seq=N deduped=false: the event's place in the session. It is on the server's disk by then.
+With an API key it is written as --agent or --user says: the key is exchanged for a session token of theirs.
 If the answer is lost on the way the event is sent again, and the server takes it once.
 
 With --stdin, one event for each line, sent in batches. A line is a JSON object,
@@ -78,9 +79,10 @@ export function addAppendCommand(program: Command, context: Context, args: reado
       checkCombination(options);
       const client = await context.client(command);
       const json = context.wantsJson(command);
-      if (options.stdin === undefined) return appendOne(context, client, { session, options, json });
-      await appendFromStdin(context, client, {
-        session,
+      const actor = new ActorTokens(client, context.io.clock, { session, actor: actorOf(options) });
+      const to = { client, session, actor };
+      if (options.stdin === undefined) return appendOne(context, to, { options, json });
+      await appendFromStdin(context, to, {
         json,
         members: membersOf(options),
         isPlainText: options.text === true,
@@ -130,17 +132,16 @@ function actorOf(options: AppendOptions): string {
 }
 
 interface OneAppend {
-  readonly session: string;
   readonly options: AppendOptions;
   readonly json: boolean;
 }
 
-async function appendOne(context: Context, client: ServerClient, job: OneAppend): Promise<void> {
+async function appendOne(context: Context, to: AppendTo, job: OneAppend): Promise<void> {
   const { options } = job;
   const payload = options.payload ?? JSON.stringify({ text: options.text });
   const event = withProducer(membersOf(options).set("payload", payload), `cli:${randomUUID()}`, 1);
   if (options.expectedSeq !== undefined) event.set("expected_seq", String(options.expectedSeq));
-  const answer = await append(client, job.session, writeObject(event));
+  const answer = await append(to, writeObject(event));
   if (job.json) return context.print(answer);
   const { seq, deduped } = JSON.parse(answer) as { seq: number; deduped: boolean };
   await context.print(`seq=${seq} deduped=${deduped}`);

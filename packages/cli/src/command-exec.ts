@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
+import { ActorTokens } from "./actor-tokens.js";
 import type { Context } from "./context.js";
 import { CommandFailure, Interrupted, messageOf } from "./failures.js";
 import { EXIT } from "./exit-codes.js";
@@ -8,7 +9,7 @@ import { batchBody, Outbox, type Outgoing } from "./outbox.js";
 import { actorFrom, nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
 import { type Recorder, runRecorded } from "./run-recorded.js";
 import type { Patience, ServerClient } from "./server-client.js";
-import { append, ensureSession } from "./session-calls.js";
+import { append, type AppendTo, ensureSession } from "./session-calls.js";
 import { isOpen } from "./write-output.js";
 
 interface ExecOptions {
@@ -25,6 +26,8 @@ Events, in the order things happened:
   exec.exited   {"code", "signal", "duration_ms"}
 
 The arguments are recorded: pass secrets in the environment, which is not.
+With an API key and --as agent:… or user:…, the key is exchanged for session tokens of that actor,
+renewed as long as the command runs.
 The server may restart meanwhile: output waits here (8 MiB, then the command is held up), and
 each line is recorded once. If the record stays incomplete, the command still runs to its end.
 
@@ -69,7 +72,8 @@ async function exec(context: Context, client: ServerClient, job: Job): Promise<n
   // Before the command starts: what cannot be recorded at all is better not run.
   await ensureSession(client, job.session);
   const giveUp = new AbortController();
-  const outbox = openOutbox(context, client, job, giveUp.signal);
+  const actor = new ActorTokens(client, io.clock, { session: job.session, actor: job.options.as });
+  const outbox = openOutbox(context, { client, session: job.session, actor }, job, giveUp.signal);
   let interruptedBy: EndSignal | undefined;
   const interrupted = (signal: EndSignal): void => {
     interruptedBy = signal;
@@ -90,7 +94,7 @@ async function exec(context: Context, client: ServerClient, job: Job): Promise<n
   }
 }
 
-function openOutbox(context: Context, client: ServerClient, job: Job, signal: AbortSignal): Outbox<Outgoing> {
+function openOutbox(context: Context, to: AppendTo, job: Job, signal: AbortSignal): Outbox<Outgoing> {
   const say = (text: string): void => {
     if (isOpen(context.io.stderr)) context.say(text);
   };
@@ -101,7 +105,7 @@ function openOutbox(context: Context, client: ServerClient, job: Job, signal: Ab
   };
   return new Outbox(async (batch) => {
     try {
-      await append(client, job.session, batchBody(batch), patience);
+      await append(to, batchBody(batch), patience);
     } catch (error) {
       const why = error instanceof Interrupted ? "interrupted" : messageOf(error);
       say(`the record in ${job.session} is incomplete from here on: ${why}`);

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { RunningServer, Setting } from "@daybook/server";
 import type { Context } from "./context.js";
@@ -8,9 +9,13 @@ const HELP = `
 Every flag has an environment variable of the same name; a flag counts more. Data is on disk before an append is
 acknowledged. SIGTERM and Ctrl-C stop the server in order; kill -9 loses nothing either.
 
+Exit codes: 0 stopped in order · 1 could not start · 2 wrong usage · 70 the store failed: start it again, it recovers
+from disk · 75 stopping took longer than --drain-seconds allows; nothing acknowledged is lost.
+
 Examples:
   daybook serve
   daybook serve --data-dir /var/lib/daybook --port 8080
+  daybook serve --host 0.0.0.0 --public-url https://daybook.example.com   # asks for tokens: see \`daybook keys\`
   DAYBOOK_LOG_LEVEL=warn daybook serve --port 0 --json   # a free port; prints {"url": …}`;
 
 /** @param settings what can be set; empty when the command line is about another command. */
@@ -61,7 +66,7 @@ async function serveUntilEnd(
   // Each signal is only a wish to stop: a terminal and npm both send one, and the second must not cut the first short.
   const stopListening = context.io.onEndSignal(() => void running.close());
   try {
-    await context.print(json ? whereAsJson(running) : whereAsText(running));
+    await context.print(json ? whereAsJson(running) : whereAsText(running, settings.dataDir));
     return await running.closed;
   } finally {
     stopListening();
@@ -69,23 +74,31 @@ async function serveUntilEnd(
 }
 
 function whereAsJson(running: RunningServer): string {
-  const { url, opsUrl, dataDir } = running;
-  return JSON.stringify({ url, ops_url: opsUrl, data_dir: dataDir ?? null });
+  const { url, opsUrl, dataDir, auth } = running;
+  return JSON.stringify({ url, ops_url: opsUrl, data_dir: dataDir ?? null, auth });
 }
 
-function whereAsText({ url, opsUrl, dataDir }: RunningServer): string {
+function whereAsText({ url, opsUrl, dataDir, auth }: RunningServer, keysDir: string): string {
   const type = "-H 'content-type: application/json'";
+  const token = auth === "jwt" ? ' -H "authorization: Bearer $KEY"' : "";
+  const makeKey = `  KEY=$(npx daybook keys create --tenant demo --data-dir ${quoted(resolve(keysDir))})\n`;
   const event = '{"type":"note","payload":{"text":"hello"},"producer_id":"curl","producer_seq":1}';
   return `Daybook listens on ${url}
+auth:     ${auth === "jwt" ? "jwt: every call brings a token" : "none: everybody on this machine may do everything"}
 data:     ${dataDir ?? "in memory: everything is forgotten at the end"}
 health:   ${opsUrl}/health/ready  (metrics: ${opsUrl}/metrics)
 API:      ${url}/docs
 
 Try it:
-  curl -s ${url}/v1/sessions ${type} -d '{"id":"ses_demo"}'
-  curl -s ${url}/v1/sessions/ses_demo/append ${type} -d '${event}'
-  curl -sN ${url}/v1/sessions/ses_demo/tail -H 'accept: text/event-stream'
+${auth === "jwt" ? makeKey : ""}  curl -s ${url}/v1/sessions${token} ${type} -d '{"id":"ses_demo"}'
+  curl -s ${url}/v1/sessions/ses_demo/append${token} ${type} -d '${event}'
+  curl -sN ${url}/v1/sessions/ses_demo/tail${token} -H 'accept: text/event-stream'
 `;
+}
+
+/** For a shell. */
+function quoted(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 async function whyNotServing(error: unknown, address: string): Promise<unknown> {

@@ -1,17 +1,12 @@
-import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { CheckReport } from "@daybook/server";
 import type { Context } from "./context.js";
+import { existingFolder, folderCommand, folderOf, type FolderOptions } from "./data-folder.js";
 import { EXIT } from "./exit-codes.js";
-import { CommandFailure } from "./failures.js";
 import { nonEmpty } from "./parse-arguments.js";
 import { paintFor } from "./paint.js";
 import { progressOn, showBytes, showCount } from "./progress.js";
 import { whatTheStoreSays } from "./store-failure.js";
-
-interface FolderOptions {
-  readonly dataDir?: string;
-}
 
 const CHECK_HELP = `
 Reads every frame of the log and compares every view with one made anew. Changes nothing. The server must be stopped.
@@ -76,29 +71,6 @@ export function addStoreCommands(program: Command, context: Context): void {
       const { restoreFolder } = await import("@daybook/server");
       await copy(context, command, (show) => restoreFolder(backup, folderOf(context, options), show));
     });
-}
-
-function folderCommand(program: Command, name: string, help: string): Command {
-  return program
-    .command(name)
-    .option(
-      "--data-dir <folder>",
-      "the data folder (default: ./daybook-data, env: DAYBOOK_DATA_DIR)",
-      nonEmpty,
-    )
-    .option("--json", "print JSON, for programs")
-    .addHelpText("after", help);
-}
-
-function existingFolder(context: Context, options: FolderOptions): string {
-  const folder = folderOf(context, options);
-  if (existsSync(folder)) return folder;
-  throw new CommandFailure(`there is no data folder at ${folder}: name it with --data-dir`);
-}
-
-function folderOf(context: Context, options: FolderOptions): string {
-  const fromEnv = context.io.env["DAYBOOK_DATA_DIR"];
-  return options.dataDir ?? (fromEnv === undefined || fromEnv === "" ? "./daybook-data" : fromEnv);
 }
 
 async function said<T>(work: Promise<T>): Promise<T> {

@@ -38,3 +38,18 @@ export function actorFrom(text: string): string {
 export function collect(value: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), value];
 }
+
+const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** `90d`, `12h`, `30m`, `45s`, or a number of seconds. */
+export function durationSeconds(text: string): number {
+  const [, count = "", unit = "s"] = /^(\d{1,9})([smhd])?$/.exec(text) ?? [];
+  const seconds = Number(count) * (SECONDS[unit] ?? 1);
+  if (count === "" || seconds === 0) throw new InvalidArgumentError("It must be like 90d, 12h, 30m or 45s.");
+  return seconds;
+}
+
+/** `a,b`, or several options, or both. */
+export function commaList(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), ...value.split(",").flatMap((item) => item.trim() || [])];
+}

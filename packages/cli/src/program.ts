@@ -7,10 +7,12 @@ import { addCreateCommand } from "./command-create.js";
 import { addExecCommand } from "./command-exec.js";
 import { addExportCommand } from "./command-export.js";
 import { addImportCommand } from "./command-import.js";
+import { addKeysCommand } from "./command-keys.js";
 import { addServeCommand } from "./command-serve.js";
 import { addSessionsCommand } from "./command-sessions.js";
 import { addStoreCommands } from "./command-store.js";
 import { addTailCommand } from "./command-tail.js";
+import { addTokenCommand } from "./command-token.js";
 import { addGlobalOptions, type Context } from "./context.js";
 
 const HELP = `
@@ -57,6 +59,8 @@ export function buildProgram(
   addExportCommand(program, context);
   addImportCommand(program, context);
   addConfigCommand(program, context);
+  addKeysCommand(program, context);
+  addTokenCommand(program, context);
   addStoreCommands(program, context);
   return program;
 }

@@ -10,6 +10,10 @@ export interface Call {
   /** Begins with a slash; ids in it are already percent-encoded. */
   readonly path: string;
   readonly body?: string;
+  /** Another server than the one at the base URL. */
+  readonly origin?: string;
+  /** Another token than the client's own. */
+  readonly token?: string;
   /** Doing it twice is the same as doing it once, so it may be sent again whatever became of the first. */
   readonly repeatable: boolean;
 }
@@ -64,8 +68,8 @@ export class ServerClient {
     try {
       const answer = await this.sender.send({
         method: call.method,
-        url: this.connection.baseUrl + call.path,
-        headers: this.headers(),
+        url: (call.origin ?? this.connection.baseUrl) + call.path,
+        headers: headersWith(call.token ?? this.connection.token),
         ...(call.body === undefined ? {} : { body: call.body }),
         ...(signal === undefined ? {} : { signal }),
       });
@@ -80,15 +84,10 @@ export class ServerClient {
     } catch (error) {
       if (signal?.aborted === true) throw new Interrupted();
       if (!(error instanceof ConnectionFailure)) throw error;
-      const failure = new ServerUnreachable(`${this.connection.baseUrl} does not answer: ${error.message}`);
+      const where = call.origin ?? this.connection.baseUrl;
+      const failure = new ServerUnreachable(`${where} does not answer: ${error.message}`);
       return { kind: "failure", failure, again: call.repeatable || !error.mayHaveArrived, notBeforeMs: 0 };
     }
-  }
-
-  private headers(): Record<string, string> {
-    const { token } = this.connection;
-    const headers = { accept: "application/json", "user-agent": "daybook-cli" };
-    return token === undefined ? headers : { ...headers, authorization: `Bearer ${token}` };
   }
 
   private async sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
@@ -108,6 +107,11 @@ type Outcome =
       readonly again: boolean;
       readonly notBeforeMs: number;
     };
+
+function headersWith(token: string | undefined): Record<string, string> {
+  const headers = { accept: "application/json", "user-agent": "daybook-cli" };
+  return token === undefined ? headers : { ...headers, authorization: `Bearer ${token}` };
+}
 
 const BODY_SHOWN_MAX = 200;
 

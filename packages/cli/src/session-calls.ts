@@ -1,4 +1,5 @@
 import { whyNotAnId } from "@daybook/protocol";
+import type { ActorTokens } from "./actor-tokens.js";
 import { ServerRefusal, UsageFailure } from "./failures.js";
 import type { Patience, ServerClient } from "./server-client.js";
 
@@ -26,25 +27,40 @@ export async function ensureSession(client: ServerClient, id: string, patience?:
   }
 }
 
+export interface AppendTo {
+  readonly client: ServerClient;
+  readonly session: string;
+  /** Who writes. */
+  readonly actor: ActorTokens;
+}
+
 /** Appends a body with producer pairs, so that the server recognises a repetition; creates a missing session. */
-export async function append(
-  client: ServerClient,
-  id: string,
+export async function append(to: AppendTo, body: string, patience?: Patience): Promise<string> {
+  try {
+    return await appendOnce(to, body, patience);
+  } catch (error) {
+    if (!(error instanceof ServerRefusal)) throw error;
+    if (error.code === "session_not_found") await ensureSession(to.client, to.session, patience);
+    // It may have ended earlier than this machine's clock says.
+    else if (error.code !== "unauthorized" || !to.actor.forget()) throw error;
+  }
+  return appendOnce(to, body, patience);
+}
+
+async function appendOnce(
+  { client, session, actor }: AppendTo,
   body: string,
-  patience?: Patience,
+  patience: Patience | undefined,
 ): Promise<string> {
+  const path = `${sessionPath(session)}/append`;
+  const token = await actor.token(patience);
   const call = {
     method: "POST",
-    path: `${sessionPath(id)}/append`,
+    path,
     body,
     repeatable: true,
+    ...(token !== undefined && { token }),
   } as const;
-  try {
-    return await client.call(call, patience);
-  } catch (error) {
-    if (!(error instanceof ServerRefusal) || error.code !== "session_not_found") throw error;
-  }
-  await ensureSession(client, id, patience);
   return client.call(call, patience);
 }
 

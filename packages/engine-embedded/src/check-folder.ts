@@ -12,6 +12,7 @@ import { bringForward } from "./recover.js";
 import { StoreRefused } from "./refusals.js";
 import type { ScanEnd } from "./scan-segment.js";
 import { Segments } from "./segments.js";
+import { ENGINE_DEFAULTS } from "./settings.js";
 
 export interface Problem {
   readonly file: string;
@@ -108,14 +109,14 @@ async function checkViews(segments: Segments, folder: string, report: CheckRepor
   const work = await mkdtemp(join(tmpdir(), "daybook-check-"));
   try {
     const anew = await Views.open(join(work, "anew"), segments.storeId);
-    await bringForward(segments, anew, new LogTable(anew));
+    await bringForward(segments, anew, new LogTable(anew, ENGINE_DEFAULTS.idleLogsMax));
     const { sessions, erased } = anew.countSessions();
     report.sessions = sessions;
     report.erasedSessions = erased;
     await cp(folder, join(work, "copy"), { recursive: true }).catch(() => undefined);
     const copy = await Views.open(join(work, "copy"), segments.storeId);
     // Views that stand past the log's end prove that it lost its tail: this says so.
-    await bringForward(segments, copy, new LogTable(copy));
+    await bringForward(segments, copy, new LogTable(copy, ENGINE_DEFAULTS.idleLogsMax));
     const { records, differences } = compareViews(anew, copy);
     report.viewRecords = records;
     for (const why of differences) report.problems.push({ file: "views", offset: 0, why });

@@ -15,7 +15,13 @@ describeEngine("the durable store", async () => {
 // Small enough that segments turn over, views are written and memory is let go of all the time.
 describeEngine("the durable store with everything small", async () => {
   const folder = await mkdtemp(join(tmpdir(), "daybook-contract-"));
-  const small = { segmentBytes: 5_000, recentBytesMax: 2_000, viewLagBytesMax: 3_000, flushDelayMs: 0 };
+  const small = {
+    segmentBytes: 5_000,
+    recentBytesMax: 2_000,
+    viewLagBytesMax: 3_000,
+    idleLogsMax: 1,
+    flushDelayMs: 0,
+  };
   return {
     open: (settings = {}) => openEngine(folder, { settings: { ...small, ...settings, reserveBytes: 0 } }),
     remove: () => rm(folder, { recursive: true }),

@@ -156,6 +156,16 @@ export class EmbeddedEngine implements Engine {
     return this.eraser.pending;
   }
 
+  /**
+   * Ends what an earlier process left half erased, before anybody is served: from the start after a deletion on, no
+   * text of it is left in the folder, also when a crash came between.
+   */
+  async finishErasures(): Promise<void> {
+    if (this.eraser.pending === 0) return;
+    await this.eraser.finished();
+    await this.store.views.compact();
+  }
+
   /** Everything that was asked for is in the log; the views catch up as far as they must at the next start. */
   close(): Promise<void> {
     this.closing ??= this.closeAll();

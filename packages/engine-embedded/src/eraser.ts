@@ -21,6 +21,7 @@ export class Eraser {
   private readonly queue: LiveLog[] = [];
   private running: Promise<void> | undefined;
   private closed = false;
+  private failure: Error | undefined;
 
   constructor(
     private readonly parts: {
@@ -54,6 +55,12 @@ export class Eraser {
     return this.queue.length;
   }
 
+  /** Resolves when nothing is left to erase. @throws what went wrong. */
+  async finished(): Promise<void> {
+    await this.running;
+    if (this.failure !== undefined) throw this.failure;
+  }
+
   /** Stops between two steps; the rest is done after the next start. */
   async close(): Promise<void> {
     this.closed = true;
@@ -68,7 +75,8 @@ export class Eraser {
       try {
         if (!(await this.eraseLog(log))) return;
       } catch (error) {
-        this.parts.events.fatal(error as Error);
+        this.failure = error as Error;
+        this.parts.events.fatal(this.failure);
         return;
       }
       this.queue.shift();

@@ -10,7 +10,9 @@ import type { Reader } from "./reader.js";
  * known by where it stands.
  */
 export class FactLoader {
+  /** Read from disk. */
   private readonly events = new Map<number, string>();
+  private readonly inMemory = new Map<number, string>();
   private header: { readonly at: LiveLog["headerAt"]; readonly header: SessionHeader } | undefined;
 
   constructor(
@@ -32,18 +34,20 @@ export class FactLoader {
     return {
       producer: (id): ProducerWindow | undefined => log?.window(id),
       key: (key): KeyVersion | undefined => log?.key(key),
-      eventJson: (seq) => this.events.get(seq) ?? missing(`event ${seq}`),
+      eventJson: (seq) => this.events.get(seq) ?? this.inMemory.get(seq) ?? missing(`event ${seq}`),
       header: () => log?.header ?? this.header?.header ?? missing("the header"),
     };
   }
 
   private missingEvents(log: LiveLog): number[] {
     const seqs: number[] = [];
+    // Made anew at each try: what was not durable at the last one may have failed since, and the seq be another's.
+    this.inMemory.clear();
     for (const seq of this.wantedSeqs(log)) {
       if (this.events.has(seq)) continue;
       const json = log.recentJson(seq) ?? this.writer.undurableJson(log, seq);
       if (json === undefined) seqs.push(seq);
-      else this.events.set(seq, json);
+      else this.inMemory.set(seq, json);
     }
     return seqs;
   }
@@ -61,9 +65,10 @@ export class FactLoader {
   }
 
   private async load(log: LiveLog, seqs: readonly number[], header: boolean): Promise<void> {
-    for (const seq of seqs) this.events.set(seq, await this.reader.eventJson(log, seq));
+    // Before anything is awaited: later it may be one that is not on disk yet.
     const at = log.headerAt;
-    if (header && at !== undefined) this.header = { at, header: await this.reader.headerAt(at) };
+    for (const seq of seqs) this.events.set(seq, await this.reader.eventJson(log, seq));
+    if (header && at !== undefined) this.header = { at, header: await this.reader.headerAt(log.number, at) };
   }
 }
 

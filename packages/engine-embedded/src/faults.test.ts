@@ -1,4 +1,5 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import {
@@ -13,15 +14,24 @@ import {
   sessionId,
   TENANT,
 } from "@daybook/engine/contract/commands";
-import { FaultyFiles, FaultyStore, Random, snapshotOf } from "@daybook/test-kit";
+import { FaultyFiles, FaultyStore, Random, snapshotOf, StoreProcess } from "@daybook/test-kit";
 import { describe, expect, it } from "vitest";
 import type { EmbeddedEngine } from "./engine.js";
 import { segmentName } from "./frame-format.js";
+import { openEngine } from "./open-engine.js";
 import { StoreRefused } from "./refusals.js";
 
 const LIST = { tenant: TENANT, archived: "all", metadata: [], sort: "id", order: "asc", limit: 100 } as const;
 
 const noSpace = (): Error => Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+
+function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
 
 async function appendMany(engine: EmbeddedEngine, id: string, from: number, to: number): Promise<void> {
   for (let seq = from; seq <= to; seq++) expect(await appendOne(engine, id, note("p", seq))).toBe(seq);
@@ -103,6 +113,32 @@ describe("a full disk", () => {
     store.files.fault = undefined;
     await recovered(engine, "s", 1);
     expect(await readAll(await store.reopen(), "s")).toHaveLength(1);
+  });
+
+  it("takes back what a retry was compared with: its seq may be another event's by then", async () => {
+    await using store = await FaultyStore.make();
+    const engine = await store.open({ recentBytesMax: 0, flushDelayMs: 0 });
+    await create(engine, "s");
+    await appendMany(engine, "s", 1, 1);
+    await listAll(engine, LIST);
+    const [disk, reading] = [gate(), gate()];
+    store.files.gate = (kind) => ({ write: disk.opened, read: reading.opened })[kind as string];
+    store.files.fault = ({ kind }) => (kind === "write" ? noSpace() : undefined);
+    const lost = appendOne(engine, "s", note("q", 1, '{"lost":1}')).catch((error: unknown) => error);
+    const reads = (): number => store.files.calls.get("read") ?? 0;
+    const before = reads();
+    // Needs one event that is only on disk, and the one that is about to be lost.
+    const retry = append(engine, "s", { events: [note("p", 1), note("q", 1, '{"lost":1}')], batch: true });
+    await expect.poll(reads, { interval: 1 }).toBe(before + 1);
+    store.files.gate = (kind) => (kind === "read" && reads() === before + 1 ? reading.opened : undefined);
+    disk.open();
+    expect(await lost).toMatchObject({ code: "storage_unavailable" });
+    store.files.fault = undefined;
+    await expect
+      .poll(() => appendOne(engine, "s", note("q", 1, '{"other":1}')).catch(() => 0), { interval: 1 })
+      .toBe(2);
+    reading.open();
+    await expect(retry).rejects.toMatchObject({ code: "producer_replay_conflict" });
   });
 
   it("leaves lists right, at once and after the next start", async () => {
@@ -480,8 +516,7 @@ describe("views that are of no use", () => {
 
   it("because they are missing, are made again", () =>
     expectRebuilt(async (folder) => {
-      for (const name of await readdir(folder))
-        await import("node:fs/promises").then((fs) => fs.rm(join(folder, name)));
+      for (const name of await readdir(folder)) await rm(join(folder, name));
     }));
 
   it("because they were cut short, are made again", () =>
@@ -493,11 +528,26 @@ describe("views that are of no use", () => {
   it("because nobody knows how long they were, are made again", () =>
     expectRebuilt((folder) => writeFile(join(folder, "size"), "what?")));
 
-  it("because they are garbage of the right length, are made again", () =>
-    expectRebuilt(async (folder) => {
-      const { length } = await readFile(join(folder, "data.mdb"));
-      await writeFile(join(folder, "data.mdb"), Buffer.alloc(length, 0x5a));
-    }));
+  it("because they turned to garbage after a clean stop, end one start at most; the next one makes them again", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "daybook-garbage-"));
+    try {
+      const engine = await openEngine(folder);
+      await create(engine, "s");
+      await appendMany(engine, "s", 1, 3);
+      await engine.close();
+      const data = join(folder, "views", "data.mdb");
+      const { length } = await readFile(data);
+      await writeFile(data, Buffer.alloc(length, 0x5a));
+      // LMDB trusts its file and may end the process.
+      await new StoreProcess(folder, "close").ended;
+      const again = await openEngine(folder);
+      expect(await listAll(again, LIST)).toEqual(["s"]);
+      expect(await readAll(again, "s")).toHaveLength(3);
+      await again.close();
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
 
   it("because they are garbage after an unclean stop, are made again", () =>
     expectRebuilt(async (folder) => {
@@ -516,6 +566,28 @@ describe("views that are of no use", () => {
         const { length } = await readFile(join(folder, "data.mdb"));
         await writeFile(join(folder, "size"), `${length} closed\n`);
       });
+    }
+  });
+});
+
+describe("a clock that is set back", () => {
+  it("moves no time back over a restart, also when the views that knew it are gone", async () => {
+    for (const views of ["kept", "deleted", "older"] as const) {
+      await using store = await FaultyStore.make();
+      const engine = await store.open({ clock: () => 5_000 });
+      await create(engine, "s");
+      await store.end();
+      await store.keepViews();
+      const later = await store.open({ clock: () => 9_000 });
+      await appendMany(later, "s", 1, 1);
+      await store.end();
+      await store.changeViews(views);
+      const back = await store.open({ clock: () => 1_000 });
+      await appendMany(back, "s", 2, 2);
+      const times = (await readAll(back, "s")).map(
+        (event) => (JSON.parse(event) as { inserted_at: string }).inserted_at,
+      );
+      expect(times).toEqual([new Date(9_000).toISOString(), new Date(9_000).toISOString()]);
     }
   });
 });

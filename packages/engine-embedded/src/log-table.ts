@@ -2,9 +2,6 @@ import type { LogId } from "@daybook/core";
 import type { Views } from "@daybook/views";
 import { LiveLog } from "./live-log.js";
 
-/** Logs kept in memory although nothing needs them there. */
-const IDLE_LOGS_MAX = 50_000;
-
 /** The logs in memory, by name and by number; others are restored from the views when asked for. */
 export class LogTable {
   /** The number the next new log gets. */
@@ -13,7 +10,10 @@ export class LogTable {
   private readonly byNumber = new Map<number, LiveLog>();
   private readonly dirty = new Set<LiveLog>();
 
-  constructor(private readonly views: Views) {}
+  constructor(
+    private readonly views: Views,
+    private readonly idleLogsMax: number,
+  ) {}
 
   find(id: LogId): LiveLog | undefined {
     const known = this.byKey.get(id.key);
@@ -89,7 +89,7 @@ export class LogTable {
 
   /** Lets go of logs that nobody follows and that the views know all about. Bounds memory by configuration. */
   sweep(): void {
-    let excess = this.byNumber.size - IDLE_LOGS_MAX;
+    let excess = this.byNumber.size - this.idleLogsMax;
     if (excess <= 0) return;
     for (const log of this.byNumber.values()) {
       if (excess <= 0) return;

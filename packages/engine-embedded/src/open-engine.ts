@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { Views } from "@daybook/views";
 import { DiskFiles } from "./disk-files.js";
 import { EmbeddedEngine } from "./engine.js";
@@ -27,7 +27,7 @@ export const viewsFolder = (dataDir: string): string => join(dataDir, "views");
  * @throws StoreRefused when the folder is in use, or its log is damaged, of another format or shorter than it was.
  */
 export async function openEngine(dataDir: string, options: OpenOptions = {}): Promise<EmbeddedEngine> {
-  await mkdir(logFolder(dataDir), { recursive: true, mode: 0o700 });
+  await makeFolder(logFolder(dataDir));
   const lock = lockFolder(dataDir);
   try {
     const files = new DiskFiles(logFolder(dataDir));
@@ -39,6 +39,17 @@ export async function openEngine(dataDir: string, options: OpenOptions = {}): Pr
   } catch (error) {
     lock.release();
     throw error;
+  }
+}
+
+/** Makes a folder and those above it, so that they survive a power loss as the files in it do. */
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  const top = dirname(resolve(first));
+  for (let made = resolve(folder); made !== top;) {
+    made = dirname(made);
+    await new DiskFiles(made).syncFolder();
   }
 }
 
@@ -65,14 +76,16 @@ export async function openOn(
     },
   );
   try {
-    const table = new LogTable(opened);
+    const table = new LogTable(opened, settings.idleLogsMax);
     const { stand, batches, cutBytes } = await recover(segments, opened, table);
     table.publishAll();
     if (batches > 0) events.log("the views were brought forward", { batches });
     if (cutBytes > 0)
       events.log("an incomplete batch that was never acknowledged was cut off", { bytes: cutBytes });
     const store = { segments, views: opened, table, durable: options.durable, release: options.release };
-    return new EmbeddedEngine(store, stand, settings, events);
+    const engine = new EmbeddedEngine(store, stand, settings, events);
+    await engine.finishErasures();
+    return engine;
   } catch (error) {
     await segments.close();
     await opened.close();

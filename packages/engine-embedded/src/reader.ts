@@ -34,10 +34,10 @@ export class Reader {
   async session(id: LogId): Promise<Session | undefined> {
     const log = this.table.find(id);
     const durable = log?.durable;
-    if (durable === undefined || durable.head.status === "deleted") return undefined;
+    if (log === undefined || durable === undefined || durable.head.status === "deleted") return undefined;
     if (durable.header !== undefined) return { id, head: durable.head, header: durable.header };
     if (durable.headerAt === undefined) throw new Error("broken invariant: a session without a header");
-    return { id, head: durable.head, header: await this.headerAt(durable.headerAt) };
+    return { id, head: durable.head, header: await this.headerAt(log.number, durable.headerAt) };
   }
 
   /** As the views stand now. */
@@ -48,21 +48,21 @@ export class Reader {
     return next === undefined ? { sessions } : { sessions, next };
   }
 
-  async headerAt(at: FramePosition): Promise<SessionHeader> {
-    const [frame] = await this.verified(() => this.segments.readFrames([at]));
-    if (frame?.payload === undefined) throw notFound();
-    const { kind } = frame.header;
-    if (kind !== "create" && kind !== "patch")
-      throw new Error(`broken invariant: a header in a frame of kind ${kind}`);
-    const entry = decodeHeaderEntry(kind, frame.payload.toString("utf8"));
-    if (entry.kind !== "create" && entry.kind !== "patch") throw new Error("broken invariant: no header");
-    return entry.header;
+  headerAt(log: number, at: FramePosition): Promise<SessionHeader> {
+    return this.verified(log, [at], ([frame]) => {
+      const kind = frame?.header.kind;
+      if (frame === undefined || (kind !== "create" && kind !== "patch"))
+        throw new PositionMismatch(`a frame of kind ${kind ?? "none"} where a header should be`);
+      const entry = decodeHeaderEntry(kind, frame.payload.toString("utf8"));
+      if (entry.kind !== "create" && entry.kind !== "patch") throw new Error("broken invariant: no header");
+      return entry.header;
+    });
   }
 
   /** One event's JSON, wherever it is. */
   async eventJson(log: LiveLog, seq: number): Promise<string> {
     const positions = this.positions(log, seq - 1, { eventsMax: 1, bytesMax: 1 }, seq);
-    const events = takeEvents(await this.blocks(positions), seq - 1, { eventsMax: 1, bytesMax: 1 });
+    const events = takeEvents(await this.blocks(log, positions), seq - 1, { eventsMax: 1, bytesMax: 1 });
     if (events[0] === undefined) throw notFound();
     return events[0].bytes.toString("utf8");
   }
@@ -74,13 +74,21 @@ export class Reader {
     }
   }
 
-  private async listed(number: number): Promise<Session | undefined> {
+  /** Undefined for one that was deleted since the list was made. */
+  private listed(number: number): Promise<Session | undefined> {
+    return this.listedNow(number).catch((error: unknown) => {
+      if (error instanceof DaybookError && error.code === "session_not_found") return undefined;
+      throw error;
+    });
+  }
+
+  private async listedNow(number: number): Promise<Session | undefined> {
     const log = this.table.resident(number);
     if (log?.id !== undefined) return this.session(log.id);
     // Not taken into memory: a list must not push out what is in use.
     const record = this.views.record(number);
     if (record?.headerAt === undefined || record.head.status === "deleted") return undefined;
-    return { id: record.id, head: record.head, header: await this.headerAt(record.headerAt) };
+    return { id: record.id, head: record.head, header: await this.headerAt(number, record.headerAt) };
   }
 
   private async readFiles(
@@ -90,7 +98,7 @@ export class Reader {
     limits: ReadLimits,
   ): Promise<Page> {
     const positions = this.positions(log, afterSeq, limits, lastSeq);
-    const blocks = await this.blocks(positions);
+    const blocks = await this.blocks(log, positions);
     return { events: takeEvents(blocks, afterSeq, limits), lastSeq };
   }
 
@@ -133,17 +141,28 @@ export class Reader {
     yield* inMemory.slice(Math.max(0, start));
   }
 
-  private async blocks(wanted: readonly { seq: number; position: FramePosition }[]): Promise<EventBlock[]> {
-    const frames = await this.verified(() =>
-      this.segments.readFrames(wanted.map(({ position }) => position)),
+  private blocks(
+    log: LiveLog,
+    wanted: readonly { seq: number; position: FramePosition }[],
+  ): Promise<EventBlock[]> {
+    const positions = wanted.map(({ position }) => position);
+    return this.verified(log.number, positions, (frames) =>
+      frames.map((frame, index) => blockOf(frame, wanted[index]?.seq)),
     );
-    return frames.map((frame, index) => blockOf(frame, wanted[index]?.seq));
   }
 
-  private async verified<Result>(read: () => Promise<Result>): Promise<Result> {
+  /** Reads frames of a log and uses them; what is not as it should be comes to light in here. */
+  private async verified<Result>(
+    log: number,
+    positions: readonly FramePosition[],
+    use: (frames: WholeFrame[]) => Result,
+  ): Promise<Result> {
     try {
-      return await read();
+      const frames = await this.segments.readFrames(positions);
+      return use(frames.map((frame) => wholeFrame(frame, log)));
     } catch (error) {
+      // Deleted since the read began: its payloads are being zeroed.
+      if (this.table.numbered(log).durable?.head.status === "deleted") throw notFound();
       if (error instanceof PositionMismatch) {
         // Either the views are wrong, or the log is damaged: the next start rebuilds them, and then it shows.
         this.views.distrust();
@@ -156,8 +175,18 @@ export class Reader {
   }
 }
 
-function blockOf({ header, payload }: ReadFrame, seq: number | undefined): EventBlock {
-  if (payload === undefined) throw notFound();
+interface WholeFrame extends ReadFrame {
+  readonly payload: Buffer;
+}
+
+function wholeFrame({ header, payload }: ReadFrame, log: number): WholeFrame {
+  if (header.log !== log)
+    throw new PositionMismatch(`a frame of log ${header.log} where one of ${log} should be`);
+  if (payload === undefined) throw new PositionMismatch(`an erased payload in log ${log}`);
+  return { header, payload };
+}
+
+function blockOf({ header, payload }: WholeFrame, seq: number | undefined): EventBlock {
   if (header.seq !== seq) throw new PositionMismatch(`seq ${header.seq} where ${seq ?? 0} should be`);
   return new EventBlock(
     header.seq,

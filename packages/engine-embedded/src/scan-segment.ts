@@ -107,7 +107,7 @@ export class SegmentScan {
   /** Is there a whole batch header with a later number anywhere behind? */
   private async findBatchAfter(batch = this.nextBatch): Promise<boolean> {
     const size = await this.file.size();
-    const window = Buffer.alloc(CHUNK_BYTES + BATCH_HEADER_BYTES);
+    const window = Buffer.allocUnsafe(Math.min(size, CHUNK_BYTES) + BATCH_HEADER_BYTES);
     for (let at = this.offset + 1; at < size; at += CHUNK_BYTES) {
       const count = await this.file.read(window, at);
       const bytes = window.subarray(0, count);
@@ -127,7 +127,8 @@ export class SegmentScan {
   private async load(count: number): Promise<boolean> {
     if (this.left() >= count) return true;
     // A fresh buffer each time: frames that were handed out keep pointing into the old one.
-    const bytes = Buffer.allocUnsafeSlow(Math.max(count, CHUNK_BYTES));
+    const left = (await this.file.size()) - this.offset;
+    const bytes = Buffer.allocUnsafeSlow(Math.max(count, Math.min(left, CHUNK_BYTES)));
     const read = await this.file.read(bytes, this.offset).catch((cause: unknown) => {
       throw unreadable(segmentName(this.segment), cause);
     });

@@ -10,6 +10,8 @@ export interface EngineSettings {
   readonly viewLagBytesMax: number;
   /** Recent events kept in memory for tails. */
   readonly recentBytesMax: number;
+  /** Logs kept in memory although nothing needs them there. */
+  readonly idleLogsMax: number;
   /** How long changes are collected before the views are written. */
   readonly flushDelayMs: number;
   readonly clock: () => number;
@@ -23,6 +25,7 @@ export const ENGINE_DEFAULTS: EngineSettings = {
   queueBytesMax: 32 * MIB,
   viewLagBytesMax: 64 * MIB,
   recentBytesMax: 64 * MIB,
+  idleLogsMax: 50_000,
   flushDelayMs: 250,
   clock: Date.now,
 };

@@ -1,3 +1,4 @@
+import { DaybookError } from "@daybook/protocol";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { registerDocs } from "./dialects/docs-routes.js";
@@ -8,6 +9,7 @@ import type { Gate } from "./http/access.js";
 import { lifecycleRoutes } from "./dialects/lifecycle-routes.js";
 import { registerPublicKeys, tokenRoutes } from "./dialects/token-routes.js";
 import type { DrainList } from "./http/drain.js";
+import { SOCKET_PATH } from "./dialects/phoenix-sockets.js";
 import { createHttpApp } from "./http/http-app.js";
 import type { OriginPolicy } from "./http/origin-guard.js";
 import { refuseOtherMethods } from "./http/refuse-methods.js";
@@ -37,10 +39,11 @@ export function allRoutes({
   drains,
   authenticator,
 }: Pick<AppParts, "settings" | "service" | "metrics" | "drains" | "authenticator">): Route[] {
+  const streams = { service, metrics, drains, authenticator, pingSeconds: settings.pingSeconds };
   return [
     ...sessionRoutes({ service, metrics, drains, authenticator, limits: settings }),
-    tailRoute({ service, metrics, drains, authenticator }),
-    ...lifecycleRoutes({ service, metrics, drains, authenticator }),
+    tailRoute(streams),
+    ...lifecycleRoutes(streams),
     ...tokenRoutes(authenticator),
   ];
 }
@@ -59,6 +62,10 @@ export function buildApp(parts: AppParts): FastifyInstance {
   registerRoutes(app, routes, gate);
   refuseOtherMethods(app, routes);
   registerPublicKeys(app, authenticator);
+  // Its upgrades are taken before routing.
+  app.get(SOCKET_PATH, () => {
+    throw new DaybookError("invalid_websocket_upgrade", "Open this path as a WebSocket.");
+  });
   registerDocs(app, routes, VERSION);
   return app;
 }

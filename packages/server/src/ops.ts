@@ -1,5 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { isForLoopback } from "./http/origin-guard.js";
+import { SECURITY_HEADERS } from "./http/security-headers.js";
 import type { Metrics } from "./metrics.js";
 
 /** Health and metrics, on a port of their own that is never bound beyond this machine. */
@@ -10,10 +12,12 @@ export class OpsListener {
     this.server = createServer((request, response) => {
       const path = request.url?.split("?")[0];
       const answer = (status: number, body: string, type = "text/plain; charset=utf-8"): void => {
-        response.writeHead(status, { "content-type": type, "cache-control": "no-store" });
+        response.writeHead(status, { "content-type": type, ...SECURITY_HEADERS });
         response.end(request.method === "HEAD" ? undefined : body);
       };
-      if (request.method !== "GET" && request.method !== "HEAD") answer(405, "GET only\n");
+      // A page on the internet can give its own name this machine's address.
+      if (!isForLoopback(request.headers.host)) answer(403, "only for localhost\n");
+      else if (request.method !== "GET" && request.method !== "HEAD") answer(405, "GET only\n");
       else if (path === "/health/live") answer(200, "live\n");
       else if (path === "/health/ready") answer(isReady() ? 200 : 503, isReady() ? "ready\n" : "not ready\n");
       else if (path === "/metrics") {

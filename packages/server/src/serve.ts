@@ -1,6 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { AddressInfo } from "node:net";
 import type { Server as HttpServer } from "node:http";
 import {
@@ -11,15 +9,11 @@ import {
 } from "@daybook/engine-embedded";
 import { pino, type Logger } from "pino";
 import { joinLifecycle } from "./dialects/lifecycle-channel.js";
-import { PhoenixSockets } from "./dialects/phoenix-sockets.js";
+import { PhoenixSockets, SOCKET_PATH, type TopicKind } from "./dialects/phoenix-sockets.js";
 import { RawTails } from "./dialects/raw-tail.js";
 import { joinTail } from "./dialects/tail-channel.js";
 import { SocketPings } from "./dialects/socket-pings.js";
-import { Authenticator } from "./auth/authenticator.js";
-import { IssuerKeys } from "./auth/issuer-keys.js";
-import { KeyFolder } from "./auth/key-folder.js";
-import { ensureSigningKey, KeyRing } from "./auth/key-ring.js";
-import { watchKeys } from "./auth/watch-keys.js";
+import { type OpenedKeys, openKeys } from "./auth/open-keys.js";
 import { Gate } from "./http/access.js";
 import { RateLimit } from "./http/rate-limit.js";
 import { DrainList } from "./http/drain.js";
@@ -38,6 +32,7 @@ export interface RunningServer {
   readonly opsUrl: string;
   /** Undefined when nothing is kept on disk. */
   readonly dataDir: string | undefined;
+  readonly auth: "none" | "jwt";
   /** Resolves with the exit code once the server has stopped, for whatever reason. */
   readonly closed: Promise<number>;
   /** Drains and stops. */
@@ -73,6 +68,7 @@ class Serving implements RunningServer {
   url = "";
   opsUrl = "";
   readonly dataDir: string | undefined;
+  readonly auth: "none" | "jwt";
   readonly closed: Promise<number>;
   private resolveClosed: (exitCode: number) => void = () => undefined;
   private readonly drains = new DrainList();
@@ -81,7 +77,7 @@ class Serving implements RunningServer {
   private metrics: Metrics | undefined;
   private ops: OpsListener | undefined;
   private http: HttpServer | undefined;
-  private keysWatch: { stop(): void } | undefined;
+  private keys: OpenedKeys | undefined;
   private exitCode = 0;
   private stopping: Promise<void> | undefined;
 
@@ -90,6 +86,7 @@ class Serving implements RunningServer {
     private readonly logger: Logger,
   ) {
     this.dataDir = settings.store === "embedded" ? resolve(settings.dataDir) : undefined;
+    this.auth = authOf(settings);
     this.closed = new Promise((resolveClosed) => (this.resolveClosed = resolveClosed));
     this.pings = new SocketPings(settings.pingSeconds);
   }
@@ -108,6 +105,7 @@ class Serving implements RunningServer {
       this.url = await this.listen(this.engine, this.metrics);
     } catch (error) {
       await this.ops?.close().catch(() => undefined);
+      await this.keys?.close();
       await this.engine.close();
       this.pings.close();
       throw error;
@@ -153,9 +151,10 @@ class Serving implements RunningServer {
   private async listen(engine: EmbeddedEngine, metrics: Metrics): Promise<string> {
     const { settings, drains, logger } = this;
     const service = new SessionService(engine);
-    const auth = authOf(settings);
+    const { auth } = this;
     const origins = originPolicy(settings, auth);
-    const authenticator = await this.openKeys(auth);
+    this.keys = await openKeys(settings, auth, logger);
+    const { authenticator } = this.keys;
     const gate = new Gate(
       authenticator,
       {
@@ -171,11 +170,13 @@ class Serving implements RunningServer {
       ...parts,
       pings: this.pings,
       batchBytesMax: settings.batchBytesMax,
-      topics: {
-        lifecycle: (_name, payload, subscriber) => joinLifecycle(parts, payload, subscriber),
-        "tail:": (id, payload, subscriber) =>
-          joinTail({ ...parts, limits: settings }, id, payload, subscriber),
-      },
+      topics: new Map<string, TopicKind>([
+        ["lifecycle", (_name, payload, subscriber) => joinLifecycle(parts, payload, subscriber)],
+        [
+          "tail:",
+          (id, payload, subscriber) => joinTail({ ...parts, limits: settings }, id, payload, subscriber),
+        ],
+      ]),
     });
     this.takeUpgrades(app.server, tails, channels);
     await app.ready();
@@ -185,6 +186,7 @@ class Serving implements RunningServer {
       app.server.listen({ port: settings.port, host: settings.host, backlog: 4096 }, listening);
     });
     const { port } = app.server.address() as AddressInfo;
+    await this.keys.publish(settings.publicUrl ?? `http://${hostInUrl(reachable(settings.host))}:${port}`);
     return `http://${hostInUrl(settings.host)}:${port}`;
   }
 
@@ -196,25 +198,10 @@ class Serving implements RunningServer {
         ignoreUpgrade(server, request, socket, head);
       else if (this.drains.draining)
         refuseSocket(socket, new DaybookError("shutting_down", "The server is shutting down."));
-      else if (path === "/v1/socket/websocket") void channels.upgrade(request, socket, head);
+      else if (path === SOCKET_PATH) void channels.upgrade(request, socket, head);
       else if (id !== undefined) void tails.upgrade(request, socket, head, id);
       else refuseSocket(socket, new DaybookError("not_found", "There is no socket at this path."));
     });
-  }
-
-  /** Our own keys: in the data folder, or for as long as the process lives. */
-  private async openKeys(auth: "none" | "jwt"): Promise<Authenticator> {
-    const { settings } = this;
-    const folder = new KeyFolder(this.dataDir ?? (await mkdtemp(join(tmpdir(), "daybook-keys-"))));
-    await ensureSigningKey(folder);
-    const publicUrl = settings.publicUrl ?? `http://${hostInUrl(settings.host)}:${settings.port}`;
-    await folder.addIssuer(publicUrl);
-    const ring = await KeyRing.load(await folder.read());
-    const authenticator = new Authenticator(auth, ring, publicUrl, outsideIssuer(settings));
-    this.keysWatch = watchKeys(folder, authenticator, (error) =>
-      this.logger.error({ err: error }, "the keys folder cannot be read"),
-    );
-    return authenticator;
   }
 
   /**
@@ -234,7 +221,7 @@ class Serving implements RunningServer {
     this.drains.drain();
     await this.closeHttp();
     this.pings.close();
-    this.keysWatch?.stop();
+    await this.keys?.close();
     await this.engine?.close();
     await this.ops?.close();
     clearTimeout(watchdog);
@@ -268,12 +255,10 @@ function originPolicy({ allowOrigin, allowInsecure }: Settings, auth: "none" | "
   return { allowed: allowOrigin, loopbackOnly: !allowInsecure };
 }
 
-function outsideIssuer({ jwtIssuer, jwtAudience, jwksUrl }: Settings): IssuerKeys | undefined {
-  if (jwtIssuer === undefined && jwksUrl === undefined) return undefined;
-  if (jwtIssuer === undefined || jwtAudience === undefined || jwksUrl === undefined) {
-    throw new Error("--jwt-issuer, --jwt-audience and --jwks-url go together.");
-  }
-  return new IssuerKeys({ issuer: jwtIssuer, audience: jwtAudience, jwksUrl });
+/** Nobody can call "every address". */
+function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
 }
 
 function hostInUrl(host: string): string {

@@ -30,6 +30,7 @@ class Story {
       segmentBytes: this.random.pick([300, 2_000, 20_000]),
       recentBytesMax: this.random.pick([0, 3_000, 1_000_000]),
       viewLagBytesMax: this.random.pick([500, 5_000, 1_000_000]),
+      idleLogsMax: this.random.pick([0, 2, 50_000]),
       flushDelayMs: this.random.pick([0, 1, 1_000]),
       // Also a clock that is set back.
       clock: () => (this.nowMs += this.random.between(-2, 5)),
@@ -100,7 +101,9 @@ class Story {
     await this.waitUntilErased();
     this.mustBeWell();
     await this.store.end();
-    deepStrictEqual(await this.store.differencesFromKept(), [], "views made anew differ");
+    // Not for every seed, because it opens both; the answers of both were compared for all.
+    if (this.random.chance(0.3))
+      deepStrictEqual(await this.store.differencesFromKept(), [], "views made anew differ");
     if (this.store.files.openFiles !== 0)
       throw new Error(`${this.store.files.openFiles} files were left open`);
   }
@@ -145,4 +148,22 @@ export async function tellStory(seed: number): Promise<void> {
     const why = error instanceof Error ? error.message : String(error);
     throw new Error(`DAYBOOK_SEED=${seed}: ${why}`, { cause: error });
   }
+}
+
+/** Stories told at once: most of each one's time is waiting for a disk. */
+const AT_ONCE = 4;
+
+/**
+ * Tells the stories of half of the seeds: 500 in all, or as many as DAYBOOK_SEEDS says; of one only, if DAYBOOK_SEED
+ * names it.
+ */
+export async function tellStories(half: "odd" | "even"): Promise<void> {
+  const only = process.env["DAYBOOK_SEED"];
+  const count = Number(process.env["DAYBOOK_SEEDS"] ?? 500);
+  const all = only === undefined ? Array.from({ length: count }, (_, index) => index + 1) : [Number(only)];
+  const seeds = all.filter((seed) => seed % 2 === (half === "odd" ? 1 : 0)).values();
+  const teller = async (): Promise<void> => {
+    for (const seed of seeds) await tellStory(seed);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, teller));
 }

@@ -6,6 +6,7 @@ export * from "./faulty-file.js";
 export * from "./faulty-files.js";
 export * from "./faulty-store.js";
 export * from "./random.js";
+export * from "./run-store-process.js";
 export * from "./session-model.js";
 export * from "./snapshot.js";
 export * from "./start-server-process.js";

@@ -1,5 +1,15 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -27,6 +37,8 @@ export async function openEnvironment(
     if (why !== "there are none") log(`views are rebuilt from the log: ${why}`);
     clear(folder);
   }
+  // Before it is opened: should damage end this process now, the next start looks in a child process first.
+  if (why === undefined) recordSize(folder, dataSize(folder) ?? 0, "open");
   let database = openDatabase(folder);
   const found = database.get(metaKey("format"));
   if (found !== format) {
@@ -54,7 +66,13 @@ export function forgetSize(folder: string): void {
 
 /** Remembers how long the data file is, beside it. */
 export function recordSize(folder: string, size: number, state: "open" | "closed"): void {
-  writeFileSync(join(folder, SIZE), `${size} ${state}\n`);
+  // In place: when a file is cut first, some file systems write it out at once, and appends would wait for that.
+  const descriptor = openSync(join(folder, SIZE), constants.O_CREAT | constants.O_RDWR, 0o600);
+  try {
+    writeSync(descriptor, `${String(size).padStart(16, "0")} ${state.padEnd(6)}\n`, 0);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 export function dataSize(folder: string): number | undefined {
@@ -68,7 +86,7 @@ function openDatabase(folder: string): Database {
 async function whyNotUsable(folder: string): Promise<string | undefined> {
   const size = fileSize(join(folder, DATA));
   if (size === undefined) return "there are none";
-  const remembered = /^(\d+) (open|closed)\n$/.exec(readText(join(folder, SIZE)) ?? "");
+  const remembered = /^(\d+) (open|closed) *\n$/.exec(readText(join(folder, SIZE)) ?? "");
   if (remembered === null) return "it is not known how long their file was";
   if (size < Number(remembered[1])) return `their file has ${size} bytes of ${remembered[1] ?? ""}`;
   if (remembered[2] === "closed") return undefined;
@@ -87,7 +105,7 @@ async function opensInChild(folder: string): Promise<boolean> {
 }
 
 /** A copy without free pages: what was erased leaves the file for good. */
-async function compacted(folder: string, database: Database): Promise<Database> {
+export async function compacted(folder: string, database: Database): Promise<Database> {
   const copy = join(folder, "compacting");
   rmSync(copy, { recursive: true, force: true });
   mkdirSync(copy, { mode: 0o700 });

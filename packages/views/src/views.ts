@@ -19,7 +19,14 @@ import {
   stateKey,
 } from "./records.js";
 import type { Flush } from "./flush.js";
-import { closeEnvironment, dataSize, forgetSize, openEnvironment, recordSize } from "./environment.js";
+import {
+  closeEnvironment,
+  compacted,
+  dataSize,
+  forgetSize,
+  openEnvironment,
+  recordSize,
+} from "./environment.js";
 
 /** The views of a log in one LMDB environment. Only ever of what is synced; thrown away and rebuilt when in doubt. */
 export class Views implements LogRecords {
@@ -30,7 +37,7 @@ export class Views implements LogRecords {
 
   private constructor(
     private readonly folder: string,
-    private readonly database: RootDatabase<unknown, Key>,
+    private database: RootDatabase<unknown, Key>,
     private readonly format: string,
   ) {
     this.stand = database.get(metaKey("stand")) as Stand | undefined;
@@ -187,6 +194,13 @@ export class Views implements LogRecords {
     if (record !== undefined) void this.database.put(headKey(log), forgottenHead(record));
     await this.database.remove(erasingKey(log));
     this.database.resetReadTxn();
+  }
+
+  /** Rids the file of free pages, which may hold text of what was forgotten. Nobody may use the views meanwhile. */
+  async compact(): Promise<void> {
+    this.database = await compacted(this.folder, this.database);
+    this.size = 0;
+    this.rememberSize("open");
   }
 
   async close(): Promise<void> {

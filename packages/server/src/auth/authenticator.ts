@@ -6,10 +6,9 @@ import type { IssuerKeys } from "./issuer-keys.js";
 import type { KeyRing } from "./key-ring.js";
 import { LEEWAY_SECONDS } from "./key-ring.js";
 import { mintSessionToken, requireMayMint, type SessionTokenRequest } from "./session-tokens.js";
+import { TokenCache } from "./token-cache.js";
 
 const TOKEN_CHARACTERS_MAX = 8_192;
-/** Verified tokens kept, so that a signature is checked once and not with every request. */
-const CACHE_MAX = 10_000;
 /** setTimeout takes no more. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -17,14 +16,17 @@ export type TokenEnd = "token_expired" | "token_invalid";
 
 /** Says who calls, and when that ends. */
 export class Authenticator {
-  private readonly cache = new Map<string, Caller>();
+  private readonly cache = new TokenCache();
   /** Open tails by the API key they depend on. */
   private readonly dependents = new Map<string, Set<() => void>>();
+  /** Looks at the keys folder at once: a key may have been made a moment ago. */
+  lookAtKeys: () => Promise<void> = () => Promise.resolve();
 
   constructor(
     private readonly mode: "none" | "jwt",
     private ring: KeyRing,
-    private readonly publicUrl: string,
+    /** What the tokens made here name as their issuer. */
+    public publicUrl: string,
     private readonly outside: IssuerKeys | undefined,
   ) {}
 
@@ -39,9 +41,8 @@ export class Authenticator {
   /** Keys changed on disk: what was revoked ends now, also on open sockets. */
   replaceKeys(ring: KeyRing): void {
     this.ring = ring;
-    for (const [token, { keyId }] of this.cache) {
-      if (keyId !== undefined && ring.isRevoked(keyId)) this.cache.delete(token);
-    }
+    // Whatever it was that changed, the next check of each token sees it.
+    this.cache.clear();
     for (const [keyId, ends] of this.dependents) {
       if (!ring.isRevoked(keyId)) continue;
       this.dependents.delete(keyId);
@@ -58,22 +59,24 @@ export class Authenticator {
     if (token === undefined) throw unauthorized("Send a token: Authorization: Bearer TOKEN.");
     const known = this.cache.get(token);
     if (known !== undefined && !hasEnded(known)) return known;
+    this.cache.delete(token);
     return this.verify(token);
   }
 
   /** The caller of an open socket, if his token is still good. @throws DaybookError unauthorized */
   stillGood(caller: Caller): Caller {
     if (hasEnded(caller)) throw expired();
-    if (caller.keyId !== undefined && this.ring.isRevoked(caller.keyId))
-      throw unauthorized("The token was revoked.");
+    if (caller.keyId !== undefined && this.ring.isRevoked(caller.keyId)) throw revokedError();
     return caller;
   }
 
-  /** Calls back once, at the moment the caller's token expires or is revoked. */
+  /** Calls back once, at the moment the caller's token expires or is revoked; never before this has returned. */
   onEnd(caller: Caller, ended: (how: TokenEnd) => void): () => void {
     const { expiresAtMs, keyId } = caller;
     if (expiresAtMs === undefined) return () => undefined;
+    let isOver = false;
     const undo = (): void => {
+      isOver = true;
       clearTimeout(timer);
       if (keyId === undefined) return;
       const ends = this.dependents.get(keyId);
@@ -81,6 +84,7 @@ export class Authenticator {
       if (ends?.size === 0) this.dependents.delete(keyId);
     };
     const revoked = (): void => {
+      if (isOver) return;
       undo();
       ended("token_invalid");
     };
@@ -103,6 +107,8 @@ export class Authenticator {
     if (keyId !== undefined) {
       const ends = this.dependents.get(keyId) ?? new Set();
       this.dependents.set(keyId, ends.add(revoked));
+      // It may have been revoked between its check and now.
+      if (this.ring.isRevoked(keyId)) queueMicrotask(revoked);
     }
     return undo;
   }
@@ -124,7 +130,8 @@ export class Authenticator {
   private async verify(token: string): Promise<Caller> {
     if (token.length > TOKEN_CHARACTERS_MAX) throw unauthorized("The token is too long.");
     const { kid } = headerOf(token);
-    if (kid === undefined) throw unauthorized("The token names no kid.");
+    if (typeof kid !== "string") throw unauthorized("The token names no kid.");
+    if (!this.ring.has(kid)) await this.lookAtKeys();
     let caller: Caller;
     try {
       if (this.ring.has(kid)) caller = callerOfClaims(await this.ring.verify(token, kid));
@@ -134,17 +141,11 @@ export class Authenticator {
     } catch (error) {
       throw error instanceof DaybookError ? error : refusal(error);
     }
-    if (caller.keyId !== undefined && this.ring.isRevoked(caller.keyId))
-      throw unauthorized("The token was revoked.");
-    this.remember(token, caller);
+    const { keyId } = caller;
+    if (keyId !== undefined && !this.ring.knows(keyId)) await this.lookAtKeys();
+    if (keyId !== undefined && this.ring.isRevoked(keyId)) throw revokedError();
+    this.cache.add(token, caller);
     return caller;
-  }
-
-  private remember(token: string, caller: Caller): void {
-    this.cache.set(token, caller);
-    if (this.cache.size <= CACHE_MAX) return;
-    const [oldest] = this.cache.keys();
-    if (oldest !== undefined) this.cache.delete(oldest);
   }
 }
 
@@ -157,7 +158,8 @@ function hasEnded({ expiresAtMs }: Caller): boolean {
   return expiresAtMs !== undefined && Date.now() >= expiresAtMs + LEEWAY_SECONDS * 1000;
 }
 
-function headerOf(token: string): { kid?: string | undefined } {
+/** `kid` is what the sender wrote there: anything. */
+function headerOf(token: string): { kid?: unknown } {
   try {
     return decodeProtectedHeader(token);
   } catch {
@@ -175,6 +177,12 @@ function refusal(error: unknown): DaybookError {
 
 const EXPIRED = "The token has expired.";
 const expired = (): DaybookError => unauthorized(EXPIRED);
+const revokedError = (): DaybookError => unauthorized("The token was revoked.");
+
+/** What a call is answered that was waiting when its token ended. */
+export function tokenEnded(how: TokenEnd): DaybookError {
+  return how === "token_expired" ? expired() : revokedError();
+}
 
 /** Expired, and not bad in another way: a new token helps. */
 export function isExpired({ code, message }: DaybookError): boolean {

@@ -3,7 +3,10 @@ import { createLocalJWKSet, type JSONWebKeySet, type JWTPayload, jwtVerify } fro
 import { LEEWAY_SECONDS } from "./key-ring.js";
 
 /** Signatures an outside issuer may use. Never `none`, never a shared secret. */
-const ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+const ALGORITHMS = [
+  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+  ...["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
+];
 
 export interface IssuerSettings {
   readonly issuer: string;
@@ -14,6 +17,8 @@ export interface IssuerSettings {
 const REFRESH_MS = 10 * 60 * 1000;
 const HARD_EXPIRY_MS = 24 * 3600 * 1000;
 const COOL_DOWN_MS = 30 * 1000;
+/** An issuer that did not answer is asked again sooner. */
+const RETRY_MS = 1_000;
 const FETCH_MS_MAX = 5_000;
 const JWKS_BYTES_MAX = 1024 * 1024;
 
@@ -27,6 +32,7 @@ export class IssuerKeys {
     { readonly set: ReturnType<typeof createLocalJWKSet>; readonly ids: ReadonlySet<string> } | undefined;
   private fetchedAt = Number.NEGATIVE_INFINITY;
   private triedAt = Number.NEGATIVE_INFINITY;
+  private lastTryFailed = false;
   private fetching: Promise<void> | undefined;
 
   constructor(
@@ -51,15 +57,20 @@ export class IssuerKeys {
     const age = this.now() - this.fetchedAt;
     if (this.keys === undefined || age > HARD_EXPIRY_MS || !this.keys.ids.has(kid)) await this.refresh();
     else if (age > REFRESH_MS) void this.refresh();
-    if (this.keys === undefined || this.now() - this.fetchedAt > HARD_EXPIRY_MS) {
+    const keys = this.keys;
+    const isOld = this.now() - this.fetchedAt > HARD_EXPIRY_MS;
+    // An unknown key may be a new one of an issuer that is away: that is no fault of the token.
+    if (keys === undefined || isOld || (this.lastTryFailed && !keys.ids.has(kid))) {
       throw new DaybookError("issuer_unavailable", "The keys of the token's issuer cannot be had right now.");
     }
-    return this.keys.set;
+    return keys.set;
   }
 
   private refresh(): Promise<void> {
-    if (this.now() - this.triedAt < (this.options.coolDownMs ?? COOL_DOWN_MS))
-      return this.fetching ?? Promise.resolve();
+    if (this.fetching !== undefined) return this.fetching;
+    const coolDownMs = this.options.coolDownMs ?? COOL_DOWN_MS;
+    const pauseMs = this.lastTryFailed ? Math.min(RETRY_MS, coolDownMs) : coolDownMs;
+    if (this.now() - this.triedAt < pauseMs) return Promise.resolve();
     this.triedAt = this.now();
     this.fetching = this.fetchKeys().finally(() => {
       this.fetching = undefined;
@@ -74,11 +85,13 @@ export class IssuerKeys {
         redirect: "error",
       });
       const text = await answer.text();
-      if (!answer.ok || text.length > JWKS_BYTES_MAX) return;
+      if (!answer.ok || text.length > JWKS_BYTES_MAX) throw new Error("this is no key set");
       const set = JSON.parse(text) as JSONWebKeySet;
       this.keys = { set: createLocalJWKSet(set), ids: new Set(set.keys.flatMap(({ kid }) => kid ?? [])) };
       this.fetchedAt = this.now();
+      this.lastTryFailed = false;
     } catch {
+      this.lastTryFailed = true;
       // An outage. What is in hand stays good for its time; with nothing in hand the caller says so.
     }
   }

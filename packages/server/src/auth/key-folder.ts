@@ -31,6 +31,9 @@ export interface KeyFiles {
   readonly issuers: readonly string[];
 }
 
+/** FAT counts in two seconds, the others in milliseconds. */
+const CLOCK_GRAIN_MS = 2_500;
+
 /**
  * The keys of a data folder, one small file each, outside the folder lock: keys are made and revoked while a server
  * runs. Every change is a new file renamed into place and synced, so a reader sees the old one or the new one whole.
@@ -43,7 +46,7 @@ export class KeyFolder {
   }
 
   async read(): Promise<KeyFiles> {
-    const names = await readdir(this.path).catch(() => [] as string[]);
+    const names = await readdir(this.path).catch(noneIfAbsent);
     const load = async (prefix: string): Promise<unknown[]> => {
       const matching = names.filter((name) => name.startsWith(prefix) && name.endsWith(".json")).sort();
       return Promise.all(
@@ -58,10 +61,13 @@ export class KeyFolder {
     };
   }
 
-  /** Changes whenever a file was added, replaced or removed. */
-  async version(): Promise<string> {
-    const stats = await stat(this.path, { bigint: true }).catch(() => undefined);
-    return stats === undefined ? "none" : `${stats.mtimeNs}`;
+  /**
+   * Changes whenever a file was added, replaced or removed. Undefined shortly after a change: a second one within the
+   * grain of the file system's clock would leave no trace in the folder's time.
+   */
+  async version(): Promise<string | undefined> {
+    const { mtimeNs, mtimeMs } = await stat(this.path, { bigint: true });
+    return Math.abs(Date.now() - Number(mtimeMs)) < CLOCK_GRAIN_MS ? undefined : `${mtimeNs}`;
   }
 
   writeSigningKey(key: SigningKeyFile): Promise<void> {
@@ -101,4 +107,9 @@ export class KeyFolder {
       await folder.close();
     }
   }
+}
+
+function noneIfAbsent(error: unknown): string[] {
+  if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+  throw error;
 }

@@ -27,8 +27,8 @@ export class KeyRing {
     private readonly verifying: ReadonlyMap<string, VerifyingKey>,
     private readonly signer: { readonly kid: string; readonly key: CryptoKey },
     private readonly issuers: ReadonlySet<string>,
-    /** API key id → why it counts no more, or undefined. */
-    private readonly apiKeys: ReadonlyMap<string, { readonly revoked: boolean }>,
+    /** API key id → does it still count? */
+    private readonly apiKeys: ReadonlyMap<string, boolean>,
   ) {}
 
   static async load(files: KeyFiles): Promise<KeyRing> {
@@ -42,7 +42,7 @@ export class KeyRing {
     }
     if (newest?.private_jwk === undefined) throw new Error("There is no signing key in the keys folder.");
     const signer = { kid: newest.kid, key: (await importJWK(newest.private_jwk, ALGORITHM)) as CryptoKey };
-    const apiKeys = new Map(files.apiKeys.map((key) => [key.id, { revoked: key.revoked_at !== undefined }]));
+    const apiKeys = new Map(files.apiKeys.map((key) => [key.id, key.revoked_at === undefined]));
     return new KeyRing(verifying, signer, new Set(files.issuers), apiKeys);
   }
 
@@ -54,8 +54,13 @@ export class KeyRing {
     return this.verifying.has(kid);
   }
 
+  knows(apiKeyId: string): boolean {
+    return this.apiKeys.has(apiKeyId);
+  }
+
+  /** A key whose file is gone counts no more either. */
   isRevoked(apiKeyId: string): boolean {
-    return this.apiKeys.get(apiKeyId)?.revoked === true;
+    return this.apiKeys.get(apiKeyId) !== true;
   }
 
   /** What `/.well-known/jwks.json` answers. */

@@ -1,11 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { DaybookError, whyNotAnId } from "@daybook/protocol";
+import { DaybookError } from "@daybook/protocol";
+import { API_KEY_PREFIX, whyNotAPrincipal, whyNotATenant } from "./caller-of-claims.js";
 import { type ApiKeyFile, KeyFolder } from "./key-folder.js";
 import { ensureSigningKey, KeyRing, newSigningKey } from "./key-ring.js";
 import { isScope, SCOPES } from "./scopes.js";
-import { mintSessionToken, SESSION_TOKEN_SECONDS_MAX, type SessionTokenRequest } from "./session-tokens.js";
+import { mintSessionToken, readSessionTokenRequest, SESSION_TOKEN_SECONDS_MAX } from "./session-tokens.js";
 
 const YEAR_SECONDS = 365 * 24 * 3600;
+const TTL_SECONDS_MAX = 100 * YEAR_SECONDS;
+const SESSION_SCOPES = ["session:read", "session:append"];
 const DEFAULT_URL = "http://127.0.0.1:4000";
 
 export interface NewApiKey {
@@ -22,17 +25,11 @@ export async function createApiKey(
   dataDir: string,
   { tenant, name, scopes = SCOPES, ttlSeconds = YEAR_SECONDS, publicUrl }: NewApiKey,
 ): Promise<{ readonly key: string; readonly file: ApiKeyFile }> {
-  const why = whyNotAnId(tenant);
-  if (why !== undefined) throw new DaybookError("invalid_request", `The tenant ${why}.`);
-  for (const scope of scopes) if (!isKnownScope(scope)) throw unknownScope(scope);
+  checkTenant(tenant);
+  const id = `${API_KEY_PREFIX}${randomBytes(9).toString("base64url")}`;
+  checkNewKey({ name: name ?? id, scopes, ttlSeconds });
   const folder = new KeyFolder(dataDir);
-  await ensureSigningKey(folder);
-  if (publicUrl !== undefined) await folder.addIssuer(publicUrl);
-  const files = await folder.read();
-  const issuer = publicUrl ?? files.issuers.at(-1) ?? DEFAULT_URL;
-  if (!files.issuers.includes(issuer)) await folder.addIssuer(issuer);
-  const ring = await KeyRing.load(files);
-  const id = `key_${randomBytes(9).toString("base64url")}`;
+  const { ring, issuer } = await openRing(folder, publicUrl);
   const expires = Math.floor(Date.now() / 1000) + ttlSeconds;
   const file: ApiKeyFile = {
     id,
@@ -90,21 +87,62 @@ export async function rotateKeys(dataDir: string): Promise<{ readonly kid: strin
   return { kid };
 }
 
-/** Mints a session token in a data folder, for trying out and scripts. */
+export interface NewSessionToken {
+  readonly tenant: string;
+  readonly session: string;
+  readonly principal: { readonly type: string; readonly id: string };
+  readonly scopes?: readonly string[];
+  readonly ttlSeconds?: number;
+  readonly publicUrl?: string;
+}
+
+/**
+ * Mints a session token in a data folder, for trying out and scripts. It hangs on no API key, so nothing but its end
+ * ends it.
+ */
 export async function createSessionToken(
   dataDir: string,
-  request: SessionTokenRequest & { readonly tenant: string; readonly publicUrl?: string },
-): Promise<string> {
-  const folder = new KeyFolder(dataDir);
+  { tenant, session, principal, scopes = SESSION_SCOPES, ttlSeconds, publicUrl }: NewSessionToken,
+): Promise<{ readonly token: string; readonly expiresIn: number }> {
+  checkTenant(tenant);
+  // The same rules as over HTTP.
+  const asked = { session_id: session, principal, scopes, ttl_seconds: ttlSeconds };
+  const request = readSessionTokenRequest(Buffer.from(JSON.stringify(asked)));
+  const { ring, issuer } = await openRing(new KeyFolder(dataDir), publicUrl);
+  return mintSessionToken(ring, issuer, request, { tenant });
+}
+
+/** The folder's keys, made if there are none, and the URL that new tokens name as their issuer. */
+async function openRing(
+  folder: KeyFolder,
+  publicUrl: string | undefined,
+): Promise<{ readonly ring: KeyRing; readonly issuer: string }> {
   await ensureSigningKey(folder);
-  if (request.publicUrl !== undefined) await folder.addIssuer(request.publicUrl);
   const files = await folder.read();
-  const issuer = request.publicUrl ?? files.issuers.at(-1) ?? DEFAULT_URL;
-  if (!files.issuers.includes(issuer)) await folder.addIssuer(issuer);
-  const minted = await mintSessionToken(await KeyRing.load(files), issuer, request, {
-    tenant: request.tenant,
-  });
-  return minted.token;
+  const issuer = publicUrl ?? files.issuers.at(-1) ?? DEFAULT_URL;
+  await folder.addIssuer(issuer);
+  return { ring: await KeyRing.load(files), issuer };
+}
+
+function checkTenant(tenant: string): void {
+  const why = whyNotATenant(tenant);
+  if (why !== undefined) throw new DaybookError("invalid_request", `The tenant ${why}.`);
+}
+
+function checkNewKey({
+  name,
+  scopes,
+  ttlSeconds,
+}: Required<Pick<NewApiKey, "name" | "scopes" | "ttlSeconds">>): void {
+  const why = whyNotAPrincipal("service", name);
+  if (why !== undefined) throw new DaybookError("invalid_request", `The name ${why}.`);
+  if (scopes.length === 0) throw new DaybookError("invalid_request", "A key needs at least one scope.");
+  for (const scope of scopes) if (!isKnownScope(scope)) throw unknownScope(scope);
+  if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > TTL_SECONDS_MAX)
+    throw new DaybookError(
+      "invalid_request",
+      "A key must be good for a second at least, and 100 years at most.",
+    );
 }
 
 function isKnownScope(scope: string): boolean {

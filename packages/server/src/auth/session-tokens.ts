@@ -3,6 +3,7 @@ import { DaybookError, type JsonShape, whyNotAnId } from "@daybook/protocol";
 import { Type, type Static } from "typebox";
 import type { Caller } from "../service/caller.js";
 import { bodyReader } from "../service/read-body.js";
+import { whyNotAPrincipal } from "./caller-of-claims.js";
 import type { KeyRing } from "./key-ring.js";
 
 /** A token for one session and one principal: what a browser or an agent gets. */
@@ -39,11 +40,12 @@ export interface SessionTokenRequest {
   readonly ttlSeconds: number;
 }
 
+/** @throws DaybookError invalid_request, invalid_session_id */
 export function readSessionTokenRequest(body: Buffer | undefined): SessionTokenRequest {
   const { session_id: sessionId, principal, scopes, ttl_seconds: ttlSeconds } = readBody(body);
   const why = whyNotAnId(sessionId);
   if (why !== undefined) throw new DaybookError("invalid_session_id", `session_id ${why}.`);
-  const whyNotHim = whyNotAnId(principal.id);
+  const whyNotHim = whyNotAPrincipal(principal.type, principal.id);
   if (whyNotHim !== undefined) throw new DaybookError("invalid_request", `principal.id ${whyNotHim}.`);
   return { sessionId, principal, scopes, ttlSeconds: ttlSeconds ?? SESSION_TOKEN_SECONDS_DEFAULT };
 }

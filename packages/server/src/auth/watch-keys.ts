@@ -5,6 +5,12 @@ import { KeyRing } from "./key-ring.js";
 /** A revocation counts within a second; this is how often the folder is looked at. */
 const LOOK_MS = 250;
 
+export interface KeysWatch {
+  /** Resolves once what was on disk when this was called is known. */
+  look(): Promise<void>;
+  stop(): void;
+}
+
 /**
  * Notices keys that another process made, rotated or revoked. Looking at the folder's time is cheap and works on every
  * file system, which watching does not.
@@ -13,25 +19,34 @@ export function watchKeys(
   folder: KeyFolder,
   authenticator: Authenticator,
   onError: (error: unknown) => void,
-): { stop(): void } {
+): KeysWatch {
   let seen: string | undefined;
-  let looking = false;
-  const look = async (): Promise<void> => {
-    if (looking) return;
-    looking = true;
+  let looking: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  const read = async (): Promise<void> => {
     try {
       const version = await folder.version();
-      if (version === seen) return;
+      if (version !== undefined && version === seen) return;
       authenticator.replaceKeys(await KeyRing.load(await folder.read()));
       seen = version;
     } catch (error) {
       // The keys in hand stay; the next look may find the folder whole again.
       onError(error);
-    } finally {
-      looking = false;
     }
   };
-  const timer = setInterval(() => void look(), LOOK_MS);
+  const look = (): Promise<void> => {
+    if (looking === undefined) {
+      looking = read().finally(() => (looking = undefined));
+      return looking;
+    }
+    // A look under way may have passed over what was just written.
+    next ??= looking.then(() => {
+      next = undefined;
+      return look();
+    });
+    return next;
+  };
+  const timer = setInterval(() => void (looking ?? look()), LOOK_MS);
   timer.unref();
-  return { stop: () => clearInterval(timer) };
+  return { look, stop: () => clearInterval(timer) };
 }

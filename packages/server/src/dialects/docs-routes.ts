@@ -12,9 +12,9 @@ export function registerDocs(app: FastifyInstance, routes: readonly Route[], ver
       .type("text/html; charset=utf-8")
       .header(
         "content-security-policy",
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; " +
+          "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
       )
-      .header("x-content-type-options", "nosniff")
       .send(DOCS_PAGE),
   );
 }

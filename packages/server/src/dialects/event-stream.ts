@@ -16,6 +16,7 @@ export interface EventStreamOptions {
   readonly metrics: Metrics;
   readonly drains: DrainList;
   readonly authenticator: Authenticator;
+  readonly pingSeconds: number;
 }
 
 /**
@@ -23,7 +24,7 @@ export interface EventStreamOptions {
  * EventSource reconnects by itself with `Last-Event-ID` and goes on where it was.
  */
 export function streamEvents(
-  { service, metrics, drains, authenticator }: EventStreamOptions,
+  { service, ...options }: EventStreamOptions,
   { caller, params, query, request, reply }: Call,
 ): FastifyReply {
   if (request.headers.accept?.includes("text/event-stream") !== true) {
@@ -36,7 +37,7 @@ export function streamEvents(
   const cursor = lastEventId(request.headers["last-event-id"]) ?? readCursor(query) ?? 0;
   refuseBeyond(cursor, service.lastSeq(id));
   const prefix = eventPrefix(caller.principal.tenant);
-  const stream = openServerEvents(reply, { caller, metrics, drains, authenticator });
+  const stream = openServerEvents(reply, { caller, ...options });
   const tail = new Tail(
     service.engine,
     id,
@@ -45,7 +46,7 @@ export function streamEvents(
       send: (events) => stream.send(Buffer.concat(events.flatMap((event) => messagePieces(prefix, event)))),
       end: ({ code }) => stream.end(code === "session_not_found" ? "event: deleted\ndata: {}\n\n" : ""),
     },
-    { count: (events, live) => metrics.tailEvents.inc({ phase: live ? "live" : "replay" }, events) },
+    { count: (events, live) => options.metrics.tailEvents.inc({ phase: live ? "live" : "replay" }, events) },
   );
   stream.follow(tail);
   return reply;

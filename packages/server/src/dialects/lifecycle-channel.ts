@@ -1,18 +1,21 @@
 import { type JsonShape, LIMITS, parseJson } from "@daybook/protocol";
 import type { LifecycleItem } from "@daybook/engine";
 import type { Authenticator } from "../auth/authenticator.js";
+import type { Gate } from "../http/access.js";
 import { lifecycleJson, LifecycleTail, requireMayFollowLifecycle } from "../service/lifecycle-feed.js";
 import type { SessionService } from "../service/session-service.js";
 import { type Channel, failed, type Subscriber } from "./phoenix-socket.js";
+import { refusedPush } from "./refused-push.js";
+import { topicCaller, TopicToken } from "./topic-token.js";
 
 export interface LifecycleChannelOptions {
   readonly service: SessionService;
   readonly authenticator: Authenticator;
+  readonly gate: Gate;
 }
 
-const JOIN: JsonShape = { members: { token: "value" } };
+const SHAPE: JsonShape = { members: { token: "value" } };
 const DEPTH = { depthMax: LIMITS.jsonDepthMax + 4 };
-const TOKEN_EXPIRED = Buffer.from('{"reason":"token_expired"}');
 
 /**
  * Joins `lifecycle`: what happens to the tenant's sessions from now on. For what happened before there is
@@ -20,15 +23,12 @@ const TOKEN_EXPIRED = Buffer.from('{"reason":"token_expired"}');
  * @throws DaybookError whose code is the join's reason
  */
 export async function joinLifecycle(
-  { service, authenticator }: LifecycleChannelOptions,
+  { service, authenticator, gate }: LifecycleChannelOptions,
   payload: string,
   subscriber: Subscriber,
 ): Promise<Channel> {
-  const { token } = parseJson(payload, JOIN, DEPTH) as { token?: unknown };
-  const caller =
-    typeof token === "string"
-      ? await authenticator.authenticate(token)
-      : authenticator.stillGood(subscriber.caller);
+  const caller = await topicCaller(authenticator, subscriber, tokenIn(payload));
+  gate.countPush(caller);
   requireMayFollowLifecycle(caller);
   const { tenant } = caller.principal;
   const { end } = await service.engine.lifecycle(tenant, { limit: 1 });
@@ -36,18 +36,17 @@ export async function joinLifecycle(
     send: (items) => items.map((item) => push(subscriber, item)).every(Boolean),
     end: () => subscriber.fail(),
   });
-  const unwatch = authenticator.onEnd(caller, (how) => {
-    tail.stop();
-    if (how === "token_invalid") {
-      subscriber.fail();
-      return;
-    }
-    subscriber.push("token_expired", TOKEN_EXPIRED);
-    subscriber.close();
-  });
+  const token = new TopicToken(authenticator, caller, subscriber, () => tail.stop());
   let started = false;
   return {
-    handle: () => Promise.resolve(failed("unmatched event")),
+    handle: async (event, pushed) => {
+      if (event !== "token") return failed("unmatched event");
+      try {
+        return await token.replace(tokenIn(pushed), requireMayFollowLifecycle);
+      } catch (error) {
+        return refusedPush(error);
+      }
+    },
     resume: () => {
       if (started) tail.resume();
       else tail.start();
@@ -55,9 +54,14 @@ export async function joinLifecycle(
     },
     stop: () => {
       tail.stop();
-      unwatch();
+      token.stop();
     },
   };
+}
+
+function tokenIn(payload: string): unknown {
+  const value = parseJson(payload, SHAPE, DEPTH);
+  return typeof value === "object" && value !== null && "token" in value ? value.token : undefined;
 }
 
 /** A new session is active at once, and clients expect to be told so first. */

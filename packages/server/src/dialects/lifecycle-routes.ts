@@ -2,7 +2,7 @@ import { DaybookError, LIMITS } from "@daybook/protocol";
 import type { LifecyclePage } from "@daybook/engine";
 import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
-import type { Authenticator } from "../auth/authenticator.js";
+import { type Authenticator, type TokenEnd, tokenEnded } from "../auth/authenticator.js";
 import type { DrainList } from "../http/drain.js";
 import { type Call, type Route, sendJson } from "../http/route.js";
 import {
@@ -21,6 +21,7 @@ export interface LifecycleRoutesOptions {
   readonly authenticator: Authenticator;
   readonly drains: DrainList;
   readonly metrics: Metrics;
+  readonly pingSeconds: number;
 }
 
 const Item = Type.Object(
@@ -118,6 +119,7 @@ async function pageOrWait(
   const { engine } = service;
   const { tenant } = caller.principal;
   const query = place === undefined ? { limit } : { after: place, limit };
+  let endedBy: TokenEnd | undefined;
   let moved = false;
   let wake: () => void = () => undefined;
   const unwatch = engine.watchLifecycle(tenant, () => {
@@ -130,7 +132,13 @@ async function pageOrWait(
     await new Promise<void>((resolve) => {
       wake = resolve;
       const timer = setTimeout(resolve, waitMs);
-      const undo = [drains.add({ drain: resolve }), authenticator.onEnd(caller, () => resolve())];
+      const undo = [
+        drains.add({ drain: resolve }),
+        authenticator.onEnd(caller, (how) => {
+          endedBy = how;
+          resolve();
+        }),
+      ];
       request.raw.once("close", resolve);
       wake = () => {
         clearTimeout(timer);
@@ -139,6 +147,8 @@ async function pageOrWait(
       };
       if (moved) wake();
     });
+    // Nothing that came after the token's end is for its holder.
+    if (endedBy !== undefined) throw tokenEnded(endedBy);
     return await engine.lifecycle(tenant, query);
   } finally {
     wake();
@@ -147,11 +157,11 @@ async function pageOrWait(
 }
 
 function streamLifecycle(
-  { service, metrics, drains, authenticator }: LifecycleRoutesOptions,
+  { service, ...options }: LifecycleRoutesOptions,
   { caller, reply }: Call,
   place: string | undefined,
 ): FastifyReply {
-  const stream = openServerEvents(reply, { caller, metrics, drains, authenticator });
+  const stream = openServerEvents(reply, { caller, ...options });
   const tail = new LifecycleTail(service.engine, caller.principal.tenant, place, {
     send: (items) =>
       stream.send(

@@ -3,7 +3,10 @@ import type { TSchema } from "typebox";
 import type { Route } from "../http/route.js";
 
 /** Codes that any call can answer with. */
-const ANYWHERE = ["not_found", "internal_error", "shutting_down"];
+const ANYWHERE = [
+  ...["unauthorized", "forbidden_scope", "forbidden_session", "forbidden_origin", "rate_limited"],
+  ...["not_found", "internal_error", "shutting_down"],
+];
 
 /** The OpenAPI 3.1 document of a route table: schemas are JSON Schema already. */
 export function openApiDocument(routes: readonly Route[], version: string): Record<string, unknown> {
@@ -21,7 +24,11 @@ export function openApiDocument(routes: readonly Route[], version: string): Reco
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     paths,
-    components: { schemas: { Error: ErrorBody } },
+    security: [{ bearer: [] }],
+    components: {
+      schemas: { Error: ErrorBody },
+      securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
+    },
   };
 }
 
@@ -51,7 +58,7 @@ function operation(route: Route): Record<string, unknown> {
         description: route.success.description,
         ...(route.success.schema !== undefined && { content: json(route.success.schema) }),
       },
-      ...errorResponses([...route.errors, ...ANYWHERE]),
+      ...errorResponses([...new Set([...route.errors, ...ANYWHERE])]),
     },
   };
 }

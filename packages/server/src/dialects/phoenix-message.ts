@@ -25,6 +25,9 @@ const OBJECT: JsonShape = {
 /** An envelope around what a body may hold. */
 const DEPTH = { depthMax: LIMITS.jsonDepthMax + 4 };
 
+/** Refs are remembered as long as a topic is joined; clients count. */
+const REF_CHARACTERS_MAX = 256;
+
 /** Reads a message, or nothing when it is none. */
 export function decodeMessage(text: string, serializer: Serializer): PhoenixMessage | undefined {
   try {
@@ -45,10 +48,14 @@ function ofParts(parts: readonly unknown[]): PhoenixMessage | undefined {
   const [joinRef, ref, topic, event, payload] = parts;
   const topicText = stringOf(topic);
   const eventText = stringOf(event);
+  const joinRefText = stringOf(joinRef) ?? null;
+  const refText = stringOf(ref) ?? null;
   if (topicText === undefined || eventText === undefined) return undefined;
+  if ((joinRefText?.length ?? 0) > REF_CHARACTERS_MAX || (refText?.length ?? 0) > REF_CHARACTERS_MAX)
+    return undefined;
   return {
-    joinRef: stringOf(joinRef) ?? null,
-    ref: stringOf(ref) ?? null,
+    joinRef: joinRefText,
+    ref: refText,
     topic: topicText,
     event: eventText,
     payload: payload instanceof RawJson ? payload.text : "{}",

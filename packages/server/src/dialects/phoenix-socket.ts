@@ -24,6 +24,8 @@ export interface Reply {
 /** What a channel may do with its subscriber. */
 export interface Subscriber {
   readonly caller: Caller;
+  /** False when the reader is slow: then `resume` will be called. */
+  isReady(): boolean;
   /** Sends a push; false when the reader is slow. */
   push(event: string, payload: Buffer): boolean;
   /** Ends the channel for good: the client will not join again by itself. */
@@ -45,7 +47,10 @@ const TOPICS_MAX = 1_000;
 const HANDLING_MAX = 256;
 /** Frames that are no messages, until the socket is given up. */
 const MALFORMED_MAX = 100;
+/** From here on a reader is slow, and tails wait. */
 const BUFFERED_BYTES_MAX = 1024 * 1024;
+/** Replies come on top. A client that asks and does not read the answers is not read either from here on. */
+const UNREAD_BYTES_MAX = 2 * BUFFERED_BYTES_MAX;
 
 interface Joined {
   readonly channel: Channel;
@@ -57,6 +62,8 @@ export class PhoenixSocket {
   private readonly topics = new Map<string, Joined>();
   private handling = 0;
   private malformed = 0;
+  private isPaused = false;
+  private isClosed = false;
   private order: Promise<void> = Promise.resolve();
 
   constructor(
@@ -71,9 +78,7 @@ export class PhoenixSocket {
   ) {
     webSocket.on("message", (data, isBinary) => this.receive(data, isBinary));
     webSocket.on("close", () => this.stopAll());
-    socket.on("drain", () => {
-      for (const { channel } of this.topics.values()) channel.resume();
-    });
+    socket.on("drain", () => this.drained());
   }
 
   private receive(data: RawData, isBinary: boolean): void {
@@ -84,10 +89,40 @@ export class PhoenixSocket {
       if (++this.malformed > MALFORMED_MAX) this.webSocket.close(1008, "malformed_frames");
       return;
     }
-    if (++this.handling === HANDLING_MAX) this.webSocket.pause();
-    void this.dispatch(message).finally(() => {
-      if (this.handling-- === HANDLING_MAX) this.webSocket.resume();
-    });
+    this.handling++;
+    this.dispatch(message)
+      .catch((error: unknown) => {
+        this.options.logger.error({ err: error }, "a channel message failed");
+        this.webSocket.close(1011, "internal_error");
+      })
+      .finally(() => {
+        this.handling--;
+        this.pauseOrResume();
+      });
+    this.pauseOrResume();
+  }
+
+  private pauseOrResume(): void {
+    const mustPause = this.handling >= HANDLING_MAX || this.socket.writableLength >= UNREAD_BYTES_MAX;
+    if (mustPause === this.isPaused) return;
+    this.isPaused = mustPause;
+    if (mustPause) this.webSocket.pause();
+    else this.webSocket.resume();
+  }
+
+  /** There is room again. Whoever gets some of it now is last the next time. */
+  private drained(): void {
+    this.pauseOrResume();
+    for (const [topic, joined] of [...this.topics]) {
+      if (!this.isReady()) return;
+      this.topics.delete(topic);
+      this.topics.set(topic, joined);
+      joined.channel.resume();
+    }
+  }
+
+  private isReady(): boolean {
+    return this.socket.writableLength < BUFFERED_BYTES_MAX;
   }
 
   private async dispatch(message: PhoenixMessage): Promise<void> {
@@ -95,15 +130,19 @@ export class PhoenixSocket {
     if (topic === "phoenix" && event === "heartbeat") this.reply(message, OK);
     else if (event === "phx_join") {
       // Joins and leaves one after the other: a topic never has two channels.
-      this.order = this.order.then(() => this.join(message));
-      await this.order;
-    } else if (event === "phx_leave") {
-      this.order = this.order.then(() => this.leave(message));
-      await this.order;
-    } else await this.handle(message);
+      await this.inOrder(() => this.join(message));
+    } else if (event === "phx_leave") await this.inOrder(() => this.leave(message));
+    else await this.handle(message);
+  }
+
+  private inOrder(step: () => Promise<void> | void): Promise<void> {
+    const done = this.order.then(step);
+    this.order = done.catch(() => undefined);
+    return done;
   }
 
   private async join(message: PhoenixMessage): Promise<void> {
+    if (this.isClosed) return;
     const { topic, joinRef, payload } = message;
     const before = this.topics.get(topic);
     if (before !== undefined) this.end(topic, before, "phx_close");
@@ -119,12 +158,18 @@ export class PhoenixSocket {
     };
     const opened = await this.options.join(topic, payload, {
       caller: this.options.caller,
+      isReady: () => this.isReady(),
       push: (event, body) => this.send({ joinRef, ref: null, topic, event }, body),
       close: () => end("phx_close"),
       fail: () => end("phx_error"),
     });
     if ("reason" in opened) {
       this.reply(message, failed(opened.reason));
+      return;
+    }
+    // The client may have gone meanwhile; nobody would ever stop it.
+    if (this.hasGone()) {
+      opened.stop();
       return;
     }
     attempt.joined = { channel: opened, joinRef };
@@ -134,11 +179,16 @@ export class PhoenixSocket {
     else end(attempt.ended);
   }
 
-  private async leave(message: PhoenixMessage): Promise<void> {
+  private leave(message: PhoenixMessage): void {
     const joined = this.topics.get(message.topic);
     this.reply(message, OK);
-    if (joined !== undefined) this.end(message.topic, joined, "phx_close");
-    await Promise.resolve();
+    // A leave of a join before this one came late.
+    const isMeant = message.joinRef === null || message.joinRef === joined?.joinRef;
+    if (joined !== undefined && isMeant) this.end(message.topic, joined, "phx_close");
+  }
+
+  private hasGone(): boolean {
+    return this.isClosed;
   }
 
   private async handle(message: PhoenixMessage): Promise<void> {
@@ -166,10 +216,11 @@ export class PhoenixSocket {
     if (this.webSocket.readyState !== this.webSocket.OPEN) return false;
     const [before, after] = envelope(head, this.options.serializer);
     const frame = textFrame([Buffer.from(before), payload, Buffer.from(after)]);
-    return this.socket.write(frame) || this.socket.writableLength < BUFFERED_BYTES_MAX;
+    return this.socket.write(frame) || this.isReady();
   }
 
   private stopAll(): void {
+    this.isClosed = true;
     for (const { channel } of this.topics.values()) channel.stop();
     this.topics.clear();
   }

@@ -12,7 +12,9 @@ import { Query } from "../service/query.js";
 import { PhoenixSocket, type JoinTopic, type Subscriber } from "./phoenix-socket.js";
 import type { Serializer } from "./phoenix-message.js";
 import type { SocketPings } from "./socket-pings.js";
-import { reasonOf } from "./tail-channel.js";
+import { reasonOf } from "./refused-push.js";
+
+export const SOCKET_PATH = "/v1/socket/websocket";
 
 /** Room for an envelope around the largest event list. */
 const ENVELOPE_BYTES_MAX = 64 * 1024;
@@ -32,7 +34,7 @@ export interface PhoenixOptions {
   readonly logger: Logger;
   readonly batchBytesMax: number;
   /** Topic prefixes (`tail:`) and whole topics (`lifecycle`). */
-  readonly topics: Readonly<Record<string, TopicKind>>;
+  readonly topics: ReadonlyMap<string, TopicKind>;
 }
 
 /** Phoenix channels: many topics on one WebSocket. */
@@ -45,6 +47,10 @@ export class PhoenixSockets {
       clientTracking: false,
       maxPayload: options.batchBytesMax + ENVELOPE_BYTES_MAX,
       perMessageDeflate: false,
+    });
+    this.server.on("wsClientError", (cause, socket) => {
+      const message = `This is no WebSocket upgrade: ${cause.message}.`;
+      refuseSocket(socket, new DaybookError("invalid_websocket_upgrade", message, { cause }));
     });
   }
 
@@ -85,7 +91,7 @@ export class PhoenixSockets {
 
   private readonly join: JoinTopic = async (topic, payload, subscriber) => {
     const colon = topic.indexOf(":");
-    const kind = this.options.topics[colon < 0 ? topic : topic.slice(0, colon + 1)];
+    const kind = this.options.topics.get(colon < 0 ? topic : topic.slice(0, colon + 1));
     if (kind === undefined) return { reason: "unmatched topic" };
     try {
       return await kind(colon < 0 ? "" : topic.slice(colon + 1), payload, subscriber);

@@ -6,7 +6,7 @@ import type { StoredEvent } from "@daybook/engine";
 import type { Logger } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Authenticator } from "../auth/authenticator.js";
-import { type Gate, tokenOf } from "../http/access.js";
+import type { Access, Gate } from "../http/access.js";
 import type { DrainList } from "../http/drain.js";
 import { checkOrigin, type OriginPolicy } from "../http/origin-guard.js";
 import { refuseSocket } from "../http/refuse-socket.js";
@@ -24,6 +24,8 @@ import type { SocketPings } from "./socket-pings.js";
 const BUFFERED_BYTES_MAX = 1024 * 1024;
 /** What clients send is ignored; this is how much of it is read to ignore it. */
 const CLIENT_FRAME_BYTES_MAX = 64 * 1024;
+
+const FOLLOW: Access = { scope: "session:read", locked: "own", tokenInQuery: true };
 
 export interface RawTailOptions {
   readonly service: SessionService;
@@ -75,9 +77,9 @@ export class RawTails {
     const query = Query.parse(request.url?.split("?")[1] ?? "");
     // A query that cannot be read is a bad request, not a missing token.
     query.refuseBad("invalid_request");
-    const token = tokenOf(request.headers.authorization, query.one("access_token", "unauthorized"));
+    const token = gate.tokenOf(request, query, FOLLOW);
     const sessionId = decodedId(encodedId);
-    const caller = await gate.admit(request, token, { scope: "session:read", locked: "own" }, sessionId);
+    const caller = await gate.admit(request, token, FOLLOW, sessionId);
     const id = service.logId(caller, sessionId);
     const cursor = readCursor(query) ?? 0;
     const batch = query.integer("batch_size", "invalid_tail_batch_size", {

@@ -2,7 +2,7 @@ import { DaybookError, LIMITS } from "@daybook/protocol";
 import type { Page } from "@daybook/engine";
 import type { LogId } from "@daybook/core";
 import type { FastifyReply } from "fastify";
-import type { Authenticator } from "../auth/authenticator.js";
+import { type Authenticator, type TokenEnd, tokenEnded } from "../auth/authenticator.js";
 import type { DrainList } from "../http/drain.js";
 import { type Call, sendJson } from "../http/route.js";
 import type { Metrics } from "../metrics.js";
@@ -32,12 +32,19 @@ export async function readEvents(
   if (before !== undefined && (cursor !== undefined || wait !== undefined)) {
     throw new DaybookError("invalid_cursor", "before goes with neither cursor nor wait.");
   }
+  let endedBy: TokenEnd | undefined;
   const page =
     before === undefined
       ? await pageAfter(service, id, { cursor: cursor ?? 0, limit, waitMs: (wait ?? 0) * 1000 }, (stop) => {
           metrics.openTails.inc({ kind: "poll" });
           request.raw.once("close", stop);
-          const undo = [drains.add({ drain: stop }), authenticator.onEnd(caller, stop)];
+          const undo = [
+            drains.add({ drain: stop }),
+            authenticator.onEnd(caller, (how) => {
+              endedBy = how;
+              stop();
+            }),
+          ];
           return () => {
             metrics.openTails.dec({ kind: "poll" });
             request.raw.off("close", stop);
@@ -45,6 +52,8 @@ export async function readEvents(
           };
         })
       : await service.pageBefore(id, before, limit);
+  // Nothing that came after the token's end is for its holder.
+  if (endedBy !== undefined) throw tokenEnded(endedBy);
   const last = page.events.at(-1)?.seq ?? cursor ?? 0;
   const events = eventArray(eventPrefix(caller.principal.tenant), page.events);
   const head = Buffer.from('{"events":');

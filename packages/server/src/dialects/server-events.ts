@@ -4,8 +4,8 @@ import type { DrainList } from "../http/drain.js";
 import type { Metrics } from "../metrics.js";
 import type { Caller } from "../service/caller.js";
 
-/** How often a comment shows that the connection lives. */
-const HEARTBEAT_MS = 15_000;
+/** How often, at least, a comment shows that the connection lives. */
+const HEARTBEAT_SECONDS_MAX = 15;
 const BUFFERED_BYTES_MAX = 1024 * 1024;
 
 export interface ServerEventsOptions {
@@ -13,6 +13,7 @@ export interface ServerEventsOptions {
   readonly metrics: Metrics;
   readonly drains: DrainList;
   readonly authenticator: Authenticator;
+  readonly pingSeconds: number;
 }
 
 /** Something that is read as long as the stream is open. */
@@ -34,7 +35,7 @@ export interface ServerEvents {
 /** Takes the response over from fastify, with the headers that were set so far. */
 export function openServerEvents(
   reply: FastifyReply,
-  { caller, metrics, drains, authenticator }: ServerEventsOptions,
+  { caller, metrics, drains, authenticator, pingSeconds }: ServerEventsOptions,
 ): ServerEvents {
   const headers = reply.getHeaders();
   reply.hijack();
@@ -52,7 +53,8 @@ export function openServerEvents(
     send: (bytes) => stream.write(bytes) || stream.writableLength < BUFFERED_BYTES_MAX,
     end: (lastWords) => stopped(lastWords),
     follow: (followed) => {
-      const heartbeat = setInterval(() => stream.write(": still here\n\n"), HEARTBEAT_MS);
+      const heartbeatMs = Math.min(pingSeconds, HEARTBEAT_SECONDS_MAX) * 1000;
+      const heartbeat = setInterval(() => stream.write(": still here\n\n"), heartbeatMs);
       const stop = (): void => {
         followed.stop();
         clearInterval(heartbeat);

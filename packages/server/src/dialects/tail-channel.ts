@@ -1,8 +1,8 @@
 import type { LogId } from "@daybook/core";
 import type { StoredEvent } from "@daybook/engine";
 import { DaybookError, type JsonShape, LIMITS, parseJson, RawJson } from "@daybook/protocol";
-import { type Authenticator, isExpired } from "../auth/authenticator.js";
-import { asDaybookError } from "../http/send-error.js";
+import type { Authenticator } from "../auth/authenticator.js";
+import type { Gate } from "../http/access.js";
 import type { Metrics } from "../metrics.js";
 import { appendAnswer } from "../service/append-answer.js";
 import { type Caller, requireScope, requireSession } from "../service/caller.js";
@@ -10,11 +10,14 @@ import { eventArray, eventPrefix } from "../service/event-frame.js";
 import { type AppendLimits, readAppend } from "../service/read-append.js";
 import type { SessionService } from "../service/session-service.js";
 import { Tail } from "../service/tail.js";
-import { type Channel, failed, OK, type Reply, type Subscriber } from "./phoenix-socket.js";
+import { type Channel, failed, type Reply, type Subscriber } from "./phoenix-socket.js";
+import { refusedPush } from "./refused-push.js";
+import { topicCaller, TopicToken } from "./topic-token.js";
 
 export interface TailChannelOptions {
   readonly service: SessionService;
   readonly authenticator: Authenticator;
+  readonly gate: Gate;
   readonly metrics: Metrics;
   readonly limits: AppendLimits;
 }
@@ -34,10 +37,8 @@ export async function joinTail(
   subscriber: Subscriber,
 ): Promise<Channel> {
   const { cursor, batchSize, token } = readJoin(payload);
-  const caller =
-    token === undefined
-      ? options.authenticator.stillGood(subscriber.caller)
-      : await options.authenticator.authenticate(token);
+  const caller = await topicCaller(options.authenticator, subscriber, token);
+  options.gate.countPush(caller);
   requireScope(caller, "session:read");
   requireSession(caller, sessionId);
   const id = options.service.logId(caller, sessionId);
@@ -46,7 +47,7 @@ export async function joinTail(
   return new TailChannel(options, { id, caller, subscriber, cursor, batchSize, lastSeq });
 }
 
-function readJoin(payload: string): { cursor: number; batchSize: number; token: string | undefined } {
+function readJoin(payload: string): { cursor: number; batchSize: number; token: unknown } {
   const value = parseJson(payload, JOIN, DEPTH);
   const {
     cursor = 0,
@@ -62,8 +63,6 @@ function readJoin(payload: string): { cursor: number; batchSize: number; token: 
       `batch_size must be an integer from 1 to ${LIMITS.tailBatchSizeMax}.`,
     );
   }
-  if (token !== undefined && typeof token !== "string")
-    throw new DaybookError("unauthorized", "token must be a string.");
   return { cursor, batchSize, token };
 }
 
@@ -82,8 +81,7 @@ interface TailSubscription {
 
 class TailChannel implements Channel {
   private readonly tail: Tail;
-  private caller: Caller;
-  private unwatch: () => void;
+  private readonly token: TopicToken;
   private started = false;
 
   constructor(
@@ -91,12 +89,12 @@ class TailChannel implements Channel {
     private readonly subscription: TailSubscription,
   ) {
     const { id, subscriber, cursor, lastSeq } = subscription;
-    this.caller = subscription.caller;
     this.tail = new Tail(
       options.service.engine,
       id,
       Math.min(cursor, lastSeq),
       {
+        ready: () => subscriber.isReady(),
         send: (events) => this.send(events),
         end: ({ code }) => (code === "session_not_found" ? subscriber.close() : subscriber.fail()),
       },
@@ -104,7 +102,9 @@ class TailChannel implements Channel {
         count: (events, live) => options.metrics.tailEvents.inc({ phase: live ? "live" : "replay" }, events),
       },
     );
-    this.unwatch = this.watchToken();
+    this.token = new TopicToken(options.authenticator, subscription.caller, subscriber, () =>
+      this.tail.stop(),
+    );
     options.metrics.openTails.inc({ kind: "channel" });
   }
 
@@ -121,22 +121,20 @@ class TailChannel implements Channel {
 
   stop(): void {
     this.tail.stop();
-    this.unwatch();
+    this.token.stop();
     this.options.metrics.openTails.dec({ kind: "channel" });
   }
 
   async handle(event: string, payload: string): Promise<Reply> {
     try {
-      const body = parseJson(payload, PUSH, DEPTH) as Record<string, unknown>;
-      if (event === "token") return await this.refreshToken(body.token);
+      const value = parseJson(payload, PUSH, DEPTH);
+      const body = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+      if (event === "token")
+        return await this.token.replace(body.token, (caller) => this.checkReader(caller));
       if (event === "append") return { status: "ok", response: await this.append(body) };
       return failed("unmatched event");
     } catch (error) {
-      const refusal = asDaybookError(error);
-      return {
-        status: "error",
-        response: JSON.stringify({ reason: reasonOf(refusal), ...refusal.toBody() }),
-      };
+      return refusedPush(error);
     }
   }
 
@@ -145,37 +143,18 @@ class TailChannel implements Channel {
     events,
     expected_seq: expectedSeq,
   }: Record<string, unknown>): Promise<string> {
-    const { service, limits } = this.options;
-    requireScope(this.caller, "session:append");
-    const command = readAppend(bodyOf(event, events, expectedSeq), this.caller, limits);
+    const { service, limits, gate } = this.options;
+    const { caller } = this.token;
+    gate.countPush(caller);
+    requireScope(caller, "session:append");
+    const command = readAppend(bodyOf(event, events, expectedSeq), caller, limits);
     const result = await service.append(this.subscription.id, command);
     return appendAnswer(command, result, service.durableSeq(this.subscription.id));
   }
 
-  private async refreshToken(token: unknown): Promise<Reply> {
-    const { authenticator } = this.options;
-    const caller = await authenticator.authenticate(typeof token === "string" ? token : undefined);
+  private checkReader(caller: Caller): void {
     requireScope(caller, "session:read");
     requireSession(caller, this.subscription.id.id);
-    if (caller.principal.tenant !== this.subscription.id.tenant) return failed("forbidden");
-    this.unwatch();
-    this.caller = caller;
-    this.unwatch = this.watchToken();
-    return OK;
-  }
-
-  private watchToken(): () => void {
-    const { subscriber } = this.subscription;
-    return this.options.authenticator.onEnd(this.caller, (how) => {
-      this.tail.stop();
-      if (how === "token_invalid") {
-        subscriber.fail();
-        return;
-      }
-      // Exactly this push makes clients fetch a new token.
-      subscriber.push("token_expired", TOKEN_EXPIRED);
-      subscriber.close();
-    });
   }
 
   private send(events: readonly StoredEvent[]): boolean {
@@ -207,7 +186,6 @@ class TailChannel implements Channel {
 
 const EVENTS = Buffer.from('{"events":');
 const CLOSE = Buffer.from("}");
-const TOKEN_EXPIRED = Buffer.from('{"reason":"token_expired"}');
 
 function bodyOf(event: unknown, events: unknown, expectedSeq: unknown): Buffer {
   if (event instanceof RawJson) return Buffer.from(event.text);
@@ -215,9 +193,4 @@ function bodyOf(event: unknown, events: unknown, expectedSeq: unknown): Buffer {
     throw new DaybookError("invalid_event", "Push append with event, or with events.");
   const expected = expectedSeq instanceof RawJson ? `,"expected_seq":${expectedSeq.text}` : "";
   return Buffer.from(`{"events":${events.text}${expected}}`);
-}
-
-/** A join's reason: the error's code, but an expired token has a word of its own. */
-export function reasonOf(error: DaybookError): string {
-  return isExpired(error) ? "token_expired" : error.code;
 }

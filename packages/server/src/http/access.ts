@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
-import { DaybookError } from "@daybook/protocol";
-import type { Authenticator } from "../auth/authenticator.js";
+import { type Authenticator, unauthorized } from "../auth/authenticator.js";
 import { type Caller, requireNoLock, requireScope, requireSession } from "../service/caller.js";
+import type { Query } from "../service/query.js";
 import type { RateLimit } from "./rate-limit.js";
 
 /** What a call asks of its caller. */
@@ -13,7 +13,7 @@ export interface Access {
    * `handled`: the call itself looks.
    */
   readonly locked: "own" | "none" | "handled";
-  /** The token may also stand in the query as `access_token`: an EventSource or a WebSocket can set no headers. */
+  /** The token may also stand in the query, as `access_token`: an EventSource or a WebSocket can set no headers. */
   readonly tokenInQuery?: boolean;
 }
 
@@ -24,6 +24,27 @@ export class Gate {
     private readonly limits: { readonly tenant: RateLimit; readonly address: RateLimit },
     private readonly trustProxy: boolean,
   ) {}
+
+  /** Counts what a caller does on a socket that is open already. @throws DaybookError rate_limited */
+  countPush(caller: Caller): void {
+    this.limits.tenant.take(caller.principal.tenant);
+  }
+
+  /**
+   * The one token of a request. Two of them could speak for two callers, so that is refused; and a token in a query
+   * ends up in logs and histories, so it is taken only where there is no other way.
+   * @throws DaybookError unauthorized
+   */
+  tokenOf(request: IncomingMessage, query: Query, { tokenInQuery = false }: Access): string | undefined {
+    if (this.authenticator.isOpen) return undefined;
+    const inHeader = bearerToken(request);
+    if (!query.has("access_token")) return inHeader;
+    if (inHeader !== undefined)
+      throw unauthorized("Send one token: in the Authorization header or as access_token.");
+    if (!tokenInQuery)
+      throw unauthorized("access_token in the query is for tails only. Send Authorization: Bearer TOKEN.");
+    return query.one("access_token", "unauthorized");
+  }
 
   /**
    * The caller, if he may; at once when his token was seen before.
@@ -57,20 +78,20 @@ export class Gate {
   }
 }
 
-/** The one token of a request. Two of them could speak for two callers, so that is refused. */
-export function tokenOf(header: string | undefined, inQuery: string | undefined): string | undefined {
-  const token = bearerToken(header);
-  if (token !== undefined && inQuery !== undefined) {
-    throw new DaybookError("unauthorized", "Send one token: in the Authorization header or as access_token.");
+/** The token of an `Authorization: Bearer` header. @throws DaybookError unauthorized for another kind, or for two */
+function bearerToken({ headers, rawHeaders }: IncomingMessage): string | undefined {
+  const { authorization } = headers;
+  if (authorization === undefined) return undefined;
+  // Node keeps the first of several and says nothing.
+  let count = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at];
+    if (name?.length === AUTHORIZATION.length && name.toLowerCase() === AUTHORIZATION) count++;
   }
-  return token ?? inQuery;
-}
-
-/** The token of an `Authorization: Bearer` header. @throws DaybookError unauthorized for another kind */
-function bearerToken(header: string | undefined): string | undefined {
-  if (header === undefined) return undefined;
-  const token = /^Bearer +([^\s]+)$/i.exec(header)?.[1];
-  if (token === undefined)
-    throw new DaybookError("unauthorized", "The Authorization header must be: Bearer TOKEN.");
+  if (count > 1) throw unauthorized("Send one Authorization header.");
+  const token = /^Bearer +([^\s]+)$/i.exec(authorization)?.[1];
+  if (token === undefined) throw unauthorized("The Authorization header must be: Bearer TOKEN.");
   return token;
 }
+
+const AUTHORIZATION = "authorization";

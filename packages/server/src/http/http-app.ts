@@ -12,6 +12,7 @@ import { Query } from "../service/query.js";
 import type { Metrics } from "../metrics.js";
 import { checkOrigin, type OriginPolicy } from "./origin-guard.js";
 import { refuseSocket } from "./refuse-socket.js";
+import { SECURITY_HEADERS } from "./security-headers.js";
 import { asDaybookError, errorHeaders } from "./send-error.js";
 
 export interface HttpOptions {
@@ -30,6 +31,7 @@ const PARAM_LENGTH_MAX = 8_192;
 /** The HTTP server with what all routes share: raw JSON bodies, origins, errors, request ids. */
 export function createHttpApp(options: HttpOptions): FastifyInstance {
   const loggerInstance: FastifyBaseLogger = options.logger;
+  const requestMs = options.requestSeconds * 1000;
   const app = fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
@@ -40,9 +42,18 @@ export function createHttpApp(options: HttpOptions): FastifyInstance {
       querystringParser: (text) => Query.parse(text) as never,
     },
     // Slow headers and bodies: a connection that does not get on is cut.
-    requestTimeout: options.requestSeconds * 1000,
-    http: { connectionsCheckingInterval: Math.min(options.requestSeconds * 250, 5_000) },
-    clientErrorHandler: (error, socket) => refuseSocket(socket, asDaybookError(error)),
+    requestTimeout: requestMs,
+    // Node looks at bodies only while the time for headers is not the longer one, and by itself it is.
+    http: {
+      requestTimeout: requestMs,
+      headersTimeout: requestMs,
+      connectionsCheckingInterval: Math.min(requestMs / 4, 5_000),
+    },
+    clientErrorHandler: (error, socket) => {
+      // No more is read: the rest of a body that came too late would still be carried out.
+      socket.pause();
+      refuseSocket(socket, asDaybookError(error));
+    },
     connectionTimeout: 0,
     keepAliveTimeout: 65_000,
     forceCloseConnections: false,
@@ -82,7 +93,7 @@ function addDrainHook(app: FastifyInstance, { isDraining }: HttpOptions): void {
 
 function addOriginHooks(app: FastifyInstance, { origins }: HttpOptions): void {
   app.addHook("onRequest", (request, reply, done) => {
-    void reply.header("x-request-id", request.id);
+    void reply.headers({ "x-request-id": request.id, ...SECURITY_HEADERS });
     const { host, origin } = request.headers;
     let allowed: string | undefined;
     try {

@@ -25,7 +25,7 @@ export function checkOrigin(
   policy: OriginPolicy,
 ): string | undefined {
   const { host, origin } = headers;
-  if (policy.loopbackOnly && !isLoopback(hostName(host))) {
+  if (policy.loopbackOnly && !isForLoopback(host)) {
     throw new DaybookError(
       "forbidden_origin",
       `The Host header is ${JSON.stringify(host ?? "")}; without auth this server answers to localhost only.`,
@@ -39,6 +39,11 @@ export function checkOrigin(
     "forbidden_origin",
     `Pages of ${JSON.stringify(origin.slice(0, 200))} may not call this server. Start it with --allow-origin to let them.`,
   );
+}
+
+/** Is this request's `Host` one that only this machine goes by? */
+export function isForLoopback(host: string | undefined): boolean {
+  return isLoopback(hostName(host));
 }
 
 function hostName(host: string | undefined): string {

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { type DaybookError, ERRORS } from "@daybook/protocol";
+import { SECURITY_HEADERS } from "./security-headers.js";
 import { errorHeaders } from "./send-error.js";
 
 /** How long the other end may take to read the answer and hang up. */
@@ -11,6 +12,7 @@ export function refuseSocket(socket: Duplex, error: DaybookError): void {
   const body = JSON.stringify(error.toBody());
   const headers = {
     ...errorHeaders(error),
+    ...SECURITY_HEADERS,
     "content-type": "application/json; charset=utf-8",
     "content-length": String(Buffer.byteLength(body)),
     connection: "close",
@@ -21,7 +23,7 @@ export function refuseSocket(socket: Duplex, error: DaybookError): void {
   socket.on("error", () => undefined);
   socket.end(`HTTP/1.1 ${ERRORS[error.code].http} ${reason}\r\n${lines.join("")}\r\n${body}`);
   // Closing at once, with bytes of the other end unread, would reset the connection before it has read the answer.
-  socket.resume();
+  if (!socket.isPaused()) socket.resume();
   const linger = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once("close", () => clearTimeout(linger));
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { TSchema } from "typebox";
 import type { Caller } from "../service/caller.js";
-import { type Access, type Gate, tokenOf } from "./access.js";
+import type { Access, Gate } from "./access.js";
 import type { Query } from "../service/query.js";
 
 /** What a handler gets of a request. */
@@ -28,8 +28,8 @@ export interface Route {
   readonly method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
   /** With fastify's `:name` parameters. */
   readonly path: string;
-  /** Who may call. Without it everybody may: only for what holds nobody's data. */
-  readonly access?: Access;
+  /** Who may call. What everybody may is no route of this table: documents and public keys. */
+  readonly access: Access;
   readonly summary: string;
   readonly description?: string;
   readonly query?: readonly QueryParameter[];
@@ -72,12 +72,11 @@ function admit(gate: Gate, route: Route, request: FastifyRequest, done: (error?:
     done();
   };
   try {
-    const access = route.access ?? { locked: "handled" };
+    const { access } = route;
+    const query = request.query as Query;
     // A query that cannot be read is a bad request, not a missing token.
-    if (access.tokenInQuery === true) (request.query as Query).refuseBad("invalid_request");
-    const inQuery =
-      access.tokenInQuery === true ? (request.query as Query).one("access_token", "unauthorized") : undefined;
-    const token = tokenOf(request.headers.authorization, inQuery);
+    if (access.tokenInQuery === true) query.refuseBad("invalid_request");
+    const token = gate.tokenOf(request.raw, query, access);
     const caller = gate.admit(request.raw, token, access, (request.params as { id?: string }).id);
     if (caller instanceof Promise) caller.then(settle, done);
     else settle(caller);

@@ -85,6 +85,8 @@ export class LifecycleTail {
       })
       .finally(() => {
         this.running = false;
+        // A hint that came after the last read and before this line.
+        if (this.again) this.wake();
       });
   }
 

@@ -18,7 +18,7 @@ export class Query {
         pairs.push([decode(name), decode(value)]);
       } catch {
         // decodeURIComponent says nothing beyond "malformed"; the part itself is what helps.
-        return new Query(pairs, part);
+        return new Query(pairs, isSecret(name) ? `${name}=…` : part);
       }
     }
     return new Query(pairs, undefined);
@@ -31,6 +31,10 @@ export class Query {
       code,
       `The query is not percent-encoded UTF-8 at ${JSON.stringify(this.bad.slice(0, 80))}.`,
     );
+  }
+
+  has(name: string): boolean {
+    return this.pairs.some(([other]) => other === name);
   }
 
   /** The value of a parameter. @throws DaybookError when it is given twice. */
@@ -63,6 +67,11 @@ export class Query {
   all(): readonly (readonly [string, string])[] {
     return this.pairs;
   }
+}
+
+/** What must not be repeated, neither to the caller nor in a log. */
+function isSecret(name: string): boolean {
+  return /token/i.test(name);
 }
 
 function decode(text: string): string {

@@ -47,7 +47,7 @@ const REFS_SHAPE: JsonShape = {
 
 const checkOne = checker(AppendOne, CODES);
 const checkMany = checker(AppendMany, CODES);
-const readRefs = bodyReader(Refs, REFS_SHAPE, { code: "invalid_refs" });
+const readRefs = bodyReader(Refs, REFS_SHAPE, { code: "invalid_refs", within: "refs" });
 
 /** Reads the body of an append: one event, or `{events: […]}`. */
 export function readAppend(body: Buffer | undefined, caller: Caller, limits: AppendLimits): Append {

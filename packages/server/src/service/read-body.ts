@@ -14,6 +14,8 @@ import type { Static, TSchema } from "typebox";
 export interface BodyCodes {
   readonly code: ErrorCode;
   readonly byMember?: Readonly<Record<string, ErrorCode>>;
+  /** The member that holds the whole of what is read, if it is a part of the body. */
+  readonly within?: string;
 }
 
 /**
@@ -38,7 +40,8 @@ export function checker<Schema extends TSchema>(
   return (value) => {
     if (compiled.Check(value)) return value;
     const [first] = compiled.Errors(value);
-    const place = memberPlace(first?.instancePath ?? "", first);
+    const inner = memberPlace(first?.instancePath ?? "", first);
+    const place = codes.within === undefined ? inner : `${codes.within}${inner === "" ? "" : "."}${inner}`;
     const why = first?.message ?? "is not valid";
     throw refusalAt(place, codeAt(place, codes), `${place === "" ? "The body" : place} ${why}.`);
   };

@@ -4,6 +4,8 @@ import { DaybookError } from "@daybook/protocol";
 
 /** Where a tail's events go. */
 export interface TailSink {
+  /** Asked before these are sent, if it is there; false: not now, `resume` will be called. */
+  ready?(): boolean;
   /** Sends these; false when the reader is slow and no more should come before `resume` is called. */
   send(events: readonly StoredEvent[]): boolean;
   /** Nothing can follow: the session was deleted, or reading failed. */
@@ -57,7 +59,7 @@ export class Tail {
       this.again = true;
       return;
     }
-    if (this.paused || this.ended) return;
+    if (this.paused || this.ended || this.mustWait()) return;
     this.pumping = true;
     this.again = false;
     let page: Page | Promise<Page>;
@@ -84,6 +86,8 @@ export class Tail {
       if (this.again) this.pump();
       return;
     }
+    // Others may have filled the connection while this was being read. It is read again later.
+    if (this.mustWait()) return;
     this.cursor = last.seq;
     const wanted = this.options.wanted === undefined ? events : events.filter(this.options.wanted);
     if (wanted.length > 0) {
@@ -92,6 +96,11 @@ export class Tail {
     }
     // The next page in a turn of its own: a long replay or scan yields to everybody else.
     if (last.seq < lastSeq || this.again) setImmediate(() => this.pump());
+  }
+
+  private mustWait(): boolean {
+    this.paused = this.sink.ready?.() === false;
+    return this.paused;
   }
 
   private fail(error: unknown): void {

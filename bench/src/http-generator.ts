@@ -1,0 +1,33 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { Answers, Task, TaskAnswer } from "./load-task.js";
+
+const PROGRAM = fileURLToPath(new URL("load-generator.js", import.meta.url));
+
+/** A load generator in a process of its own, so that it never waits for the bench, nor the bench for it. */
+export class LoadGenerator implements AsyncDisposable {
+  private readonly child: ChildProcess = fork(PROGRAM, { execArgv: [] });
+
+  /** Runs one task at a time. */
+  async run<Kind extends Task["kind"]>(task: Extract<Task, { kind: Kind }>): Promise<Answers[Kind]> {
+    const answered = once(this.child, "message");
+    const died = once(this.child, "exit").then(() => {
+      throw new Error("the load generator died");
+    });
+    // Nobody looks any more once the answer is there.
+    died.catch(() => undefined);
+    this.child.send(task);
+    const [message] = (await Promise.race([answered, died])) as [TaskAnswer];
+    if ("failed" in message) throw new Error(`the load generator failed: ${message.failed}`);
+    return message.answer as Answers[Kind];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { child } = this;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+  }
+}

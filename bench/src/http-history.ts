@@ -1,0 +1,180 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  EVENT_BYTES,
+  halfOfPeak,
+  type HttpContext,
+  interleave,
+  measureAppends,
+  type Measured,
+  notes,
+} from "./http-context.js";
+import type { LoadGenerator } from "./http-generator.js";
+import type { BenchServer } from "./http-server.js";
+import { type SessionSet, sessionId } from "./load-task.js";
+import { judged, median, type Row, showNumber, spread } from "./row.js";
+
+const LONG_EVENTS = 40_000;
+const PAGE = 1_000;
+
+async function longSession(
+  server: BenchServer,
+  generator: LoadGenerator,
+  prefix: string,
+): Promise<SessionSet> {
+  const { target } = server;
+  const sessions = { prefix, count: 1 };
+  await generator.run({ kind: "create", target, sessions });
+  await generator.run({
+    kind: "fill",
+    target,
+    sessions,
+    eventsPerSession: LONG_EVENTS,
+    eventsPerRequest: 100,
+    eventBytes: EVENT_BYTES,
+  });
+  return sessions;
+}
+
+/** A long session that was not looked at since the server started. */
+export async function replayLong(context: HttpContext): Promise<Row[]> {
+  const [server, generator] = [await context.server(), context.generator()];
+  const sessions = await longSession(server, generator, "replay-");
+  const events = `/v1/sessions/${sessionId(sessions, 0)}/events`;
+  const page = async (query: string): Promise<number> => {
+    const path = `${events}?${query}&limit=${PAGE}`;
+    const { latency } = await generator.run({ kind: "get", target: server.target, path, times: 1 });
+    return latency.max;
+  };
+  const { rounds } = await interleave(context, {
+    rounds: async () => {
+      await server.end("SIGTERM");
+      await server.run();
+      const first = await page("cursor=0");
+      const last = await page(`before=${LONG_EVENTS + 1}`);
+      const { target } = server;
+      const { ms } = await generator.run({ kind: "replay", target, sessions, events: LONG_EVENTS });
+      const again = await generator.run({ kind: "replay", target, sessions, events: LONG_EVENTS });
+      return { first, last, all: LONG_EVENTS / (ms / 1000), again: LONG_EVENTS / (again.ms / 1000) };
+    },
+  });
+  const row = (of: "first" | "last" | "all" | "again", name: string, unit: string): Row => {
+    const values = rounds.map((round) => round[of]);
+    return { name, value: median(values), unit, note: spread(values) };
+  };
+  const long = `${showNumber(LONG_EVENTS)} events`;
+  return [
+    judged(row("first", `first page of ${PAGE} of ${long}, first request after a start`, "ms"), {
+      atMost: 50,
+    }),
+    judged(row("last", `last page of ${PAGE} (before) of ${long}`, "ms"), { atMost: 50 }),
+    row("all", `whole replay of ${long} over a raw tail`, "events/s"),
+    row("again", "  once more", "events/s"),
+  ];
+}
+
+const LOOK_MS = 20;
+
+/** Erasing a long session while others append. */
+export async function erasure(context: HttpContext): Promise<Row[]> {
+  const [server, generator, filler] = [await context.server(), context.generator(), context.generator()];
+  const sessions = { prefix: "other-", count: 640 };
+  await generator.run({ kind: "create", target: server.target, sessions });
+  const rate = await halfOfPeak(context, server, generator, { sessions });
+  const append = (): Promise<Measured> =>
+    measureAppends(context, server, generator, { sessions, requestsPerSecond: rate, warmUpSeconds: 0.5 });
+  const eraseMs: number[] = [];
+  const results = await interleave(context, {
+    quiet: append,
+    erasing: async (round) => {
+      const long = await longSession(server, filler, `erase${round}-`);
+      const appending = append();
+      await sleep(600);
+      eraseMs.push(await erase(server, sessionId(long, 0)));
+      return appending;
+    },
+  });
+  const p99 = (rounds: readonly Measured[]): number[] => rounds.map(({ latency }) => latency.p99);
+  const [quiet, erasing] = [p99(results.quiet), p99(results.erasing)];
+  const at = `open loop at ${showNumber(rate)} events/s, half of peak`;
+  return [
+    judged(
+      {
+        name: `erasing ${showNumber(LONG_EVENTS)} events, until no byte is left in the log`,
+        value: median(eraseMs),
+        unit: "ms",
+        note: spread(eraseMs),
+      },
+      { atMost: 2_000 },
+    ),
+    judged(
+      {
+        name: "other appends' p99 meanwhile",
+        value: median(erasing),
+        unit: "ms",
+        note: notes(spread(erasing), at),
+      },
+      { atMost: 20 },
+    ),
+    { name: "  and without an erasure", value: median(quiet), unit: "ms", note: spread(quiet) },
+  ];
+}
+
+async function erase(server: BenchServer, id: string): Promise<number> {
+  const startedAt = performance.now();
+  await server.call("DELETE", `/v1/sessions/${id}`);
+  while ((await server.metric("daybook_erasures_pending")) > 0) await sleep(LOOK_MS);
+  return performance.now() - startedAt;
+}
+
+const EVENTS_PER_SESSION = 50;
+
+/** From the command to a port that answers. */
+export async function startUp(context: HttpContext): Promise<Row[]> {
+  const { quick, full } = context.options;
+  const [server, generator] = [await context.server(), context.generator()];
+  const empty = [await restarted(server, "SIGTERM")];
+  const events = full ? 5_000_000 : quick ? 50_000 : 300_000;
+  const filled = async (prefix: string, count: number): Promise<void> => {
+    const { target } = server;
+    const sessions = { prefix, count };
+    await generator.run({ kind: "create", target, sessions });
+    await generator.run({
+      kind: "fill",
+      target,
+      sessions,
+      eventsPerSession: EVENTS_PER_SESSION,
+      eventsPerRequest: EVENTS_PER_SESSION,
+      eventBytes: EVENT_BYTES,
+    });
+  };
+  await filled("start-", events / EVENTS_PER_SESSION);
+  const results = await interleave(context, {
+    // The first of them comes right after all events were written: views are furthest behind then.
+    killed: async (round) => {
+      await filled(`more${round}-`, 200);
+      return restarted(server, "SIGKILL");
+    },
+    clean: () => restarted(server, "SIGTERM"),
+  });
+  const row = (name: string, values: readonly number[]): Row => ({
+    name,
+    value: median(values),
+    unit: "ms",
+    note: spread(values),
+  });
+  const stored = `${showNumber(events)} events in ${showNumber(events / EVENTS_PER_SESSION)} sessions`;
+  return [
+    row("start of an empty folder, Node's own start included", empty),
+    judged(row(`start after a clean close, ${stored}`, results.clean), { atMost: 1_000 }),
+    judged(row(`start after kill -9, ${stored}`, results.killed), { atMost: 5_000 }),
+  ];
+}
+
+/** Milliseconds from the command until the first answer. */
+async function restarted(server: BenchServer, signal: "SIGTERM" | "SIGKILL"): Promise<number> {
+  await server.end(signal);
+  const startedAt = performance.now();
+  await server.run();
+  await server.call("GET", "/v1/sessions?limit=1");
+  return performance.now() - startedAt;
+}

@@ -1,0 +1,37 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+/** A store in a process of its own. */
+export class StoreProcess {
+  /** What it said, line by line. */
+  readonly lines: string[] = [];
+  readonly ended: Promise<void>;
+  private readonly child: ChildProcess;
+
+  constructor(folder: string, task: "hold" | "append" | "close", first = 1) {
+    const program = fileURLToPath(new URL("./store-process.js", import.meta.url));
+    this.child = spawn(process.execPath, [program, folder, task, String(first)], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const { stdout } = this.child;
+    if (stdout === null) throw new Error("a child without output");
+    const reader = createInterface({ input: stdout });
+    reader.on("line", (line) => this.lines.push(line));
+    this.ended = Promise.all([once(this.child, "exit"), once(reader, "close")]).then(() => undefined);
+  }
+
+  /** Resolves when it has said so many lines, or ended. */
+  async said(count: number): Promise<void> {
+    let ended = false;
+    void this.ended.then(() => (ended = true));
+    while (this.lines.length < count && !ended) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** Ends it without a chance to say goodbye. */
+  async kill(): Promise<void> {
+    this.child.kill("SIGKILL");
+    await this.ended;
+  }
+}
