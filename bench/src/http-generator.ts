@@ -8,17 +8,21 @@ const PROGRAM = fileURLToPath(new URL("load-generator.js", import.meta.url));
 /** A load generator in a process of its own, so that it never waits for the bench, nor the bench for it. */
 export class LoadGenerator implements AsyncDisposable {
   private readonly child: ChildProcess = fork(PROGRAM, { execArgv: [] });
+  private readonly died: Promise<never>;
+
+  constructor() {
+    this.died = once(this.child, "exit").then(() => {
+      throw new Error("the load generator died");
+    });
+    // Heard where a task waits; without one nobody has to know.
+    this.died.catch(() => undefined);
+  }
 
   /** Runs one task at a time. */
   async run<Kind extends Task["kind"]>(task: Extract<Task, { kind: Kind }>): Promise<Answers[Kind]> {
     const answered = once(this.child, "message");
-    const died = once(this.child, "exit").then(() => {
-      throw new Error("the load generator died");
-    });
-    // Nobody looks any more once the answer is there.
-    died.catch(() => undefined);
     this.child.send(task);
-    const [message] = (await Promise.race([answered, died])) as [TaskAnswer];
+    const [message] = (await Promise.race([answered, this.died])) as [TaskAnswer];
     if ("failed" in message) throw new Error(`the load generator failed: ${message.failed}`);
     return message.answer as Answers[Kind];
   }

@@ -2,12 +2,14 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { engineGroup } from "./engine.js";
 import { httpGroup } from "./http.js";
 import type { BenchOptions, Group } from "./options.js";
 import { type Row, table } from "./row.js";
 
 /** What `npm run bench` can run: one line a group. */
 const GROUPS: Readonly<Record<string, Group>> = {
+  engine: engineGroup,
   http: httpGroup,
 };
 

@@ -1,4 +1,4 @@
-import { CommandFailure, Interrupted, ServerRefusal } from "./failures.js";
+import { CommandFailure, Interrupted } from "./failures.js";
 import type { Clock } from "./io.js";
 import type { Patience, ServerClient } from "./server-client.js";
 
@@ -85,13 +85,13 @@ export class ActorTokens {
     const named = this.origin ?? key.origin ?? here;
     if (named !== here) {
       try {
-        const answer = await this.client.call({ ...call, origin: named }, { ...patience, patienceMs: 0 });
+        const once = { patienceMs: 0, ...(patience?.signal !== undefined && { signal: patience.signal }) };
+        const answer = await this.client.call({ ...call, origin: named }, once);
         this.origin = named;
         return answer;
       } catch (error) {
         // The URL in the key may be one that only others can reach.
         if (error instanceof Interrupted || !(error instanceof CommandFailure)) throw error;
-        if (error instanceof ServerRefusal && (error.status === 401 || error.status === 403)) throw error;
       }
     }
     const answer = await this.client.call({ ...call, origin: here }, patience);

@@ -1,4 +1,4 @@
-import type { EventEntry } from "./entry.js";
+import type { EventEntry, StateOperation } from "./entry.js";
 import { type Decision, type Facts, type Needs, reject, sessionNotFound } from "./decision.js";
 import { encodeEvent, type NewEvent, sameContent } from "./event-json.js";
 import type { Head } from "./head.js";
@@ -40,7 +40,7 @@ export function decideAppend(
   now: { readonly iso: string },
 ): Decision<Appended> {
   if (head === undefined || head.status === "deleted") return sessionNotFound();
-  const run = new AppendRun(head, facts, now.iso);
+  const run = new AppendRun(head, facts, now.iso, command.events.length > 1);
   for (const [index, event] of command.events.entries()) {
     const refusal = run.add(event, command.expectedSeq);
     if (refusal?.kind === "reject") return command.batch ? atIndex(refusal, index) : refusal;
@@ -51,18 +51,22 @@ export function decideAppend(
     : { kind: "commit", entries: run.entries, answer };
 }
 
+const NO_OPERATIONS: readonly StateOperation[] = [];
+
 /** One append in progress: what the events before this one in the list already changed. */
 class AppendRun {
   readonly entries: EventEntry[] = [];
   readonly results: { seq: number; deduped: boolean }[] = [];
   lastSeq: number;
-  private readonly lastOfProducer = new Map<string, number>();
-  private readonly keys = new Map<string, KeyVersion>();
+  // Made once there is something to remember for the events behind: most appends are of one.
+  private lastOfProducer: Map<string, number> | undefined;
+  private keys: Map<string, KeyVersion> | undefined;
 
   constructor(
     private readonly head: Head,
     private readonly facts: Facts,
     private readonly insertedAt: string,
+    private readonly isList: boolean,
   ) {
     this.lastSeq = head.lastSeq;
   }
@@ -112,7 +116,7 @@ class AppendRun {
 
   private commit(event: NewEvent): void {
     const seq = ++this.lastSeq;
-    const operations = event.state?.operations ?? [];
+    const operations = event.state?.operations ?? NO_OPERATIONS;
     this.entries.push({
       kind: "event",
       seq,
@@ -120,16 +124,23 @@ class AppendRun {
       producer: event.producer,
       state: operations,
     });
-    for (const operation of operations) {
-      this.keys.set(operation.key, nextVersion(this.keyOf(operation.key), operation, seq));
-    }
-    if (event.producer !== null) this.lastOfProducer.set(event.producer.id, event.producer.seq);
     this.results.push({ seq, deduped: false });
+    if (this.isList) this.remember(event, operations, seq);
+  }
+
+  private remember({ producer }: NewEvent, operations: readonly StateOperation[], seq: number): void {
+    if (operations.length > 0) this.keys ??= new Map<string, KeyVersion>();
+    for (const operation of operations) {
+      this.keys?.set(operation.key, nextVersion(this.keyOf(operation.key), operation, seq));
+    }
+    if (producer === null) return;
+    this.lastOfProducer ??= new Map<string, number>();
+    this.lastOfProducer.set(producer.id, producer.seq);
   }
 
   /** The event this pair already became: in the log, or earlier in this very list. */
   private known(producerId: string, producerSeq: number): { seq: number; json: string } | undefined {
-    if (producerSeq <= (this.lastOfProducer.get(producerId) ?? 0)) {
+    if (producerSeq <= (this.lastOfProducer?.get(producerId) ?? 0)) {
       const here = this.entries.find(
         ({ producer }) => producer?.id === producerId && producer.seq === producerSeq,
       );
@@ -141,11 +152,11 @@ class AppendRun {
   }
 
   private lastOf(producerId: string): number | undefined {
-    return this.lastOfProducer.get(producerId) ?? this.facts.producer(producerId)?.last;
+    return this.lastOfProducer?.get(producerId) ?? this.facts.producer(producerId)?.last;
   }
 
   private keyOf(key: string): KeyVersion | undefined {
-    return this.keys.get(key) ?? this.facts.key(key);
+    return this.keys?.get(key) ?? this.facts.key(key);
   }
 }
 

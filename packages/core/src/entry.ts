@@ -46,7 +46,7 @@ export function applyEntry(head: Head | undefined, entry: Entry, atMs: number): 
     must(head === undefined, "create on a log that exists");
     return createdHead(entry, atMs);
   }
-  if (entry.kind === "event") return headAfterEvent(head, entry.seq);
+  if (entry.kind === "event") return headAfterEvents(head, entry.seq, 1);
   must(head !== undefined, `${entry.kind} on a log that does not exist`);
   must(head.status !== "deleted", `${entry.kind} on a deleted log`);
   const next = { ...head, position: head.position + 1, updatedAtMs: Math.max(head.updatedAtMs, atMs) };
@@ -62,13 +62,13 @@ export function applyEntry(head: Head | undefined, entry: Entry, atMs: number): 
   }
 }
 
-/** The same for an event, which changes nothing but where the log ends. */
-export function headAfterEvent(head: Head | undefined, seq: number): Head {
+/** The same for events, which change nothing but where the log ends. */
+export function headAfterEvents(head: Head | undefined, firstSeq: number, count: number): Head {
   must(head?.status === "open", "event on a log that is not open");
-  must(seq === head.lastSeq + 1, `event ${seq} after ${head.lastSeq}`);
+  if (firstSeq !== head.lastSeq + 1) must(false, `event ${firstSeq} after ${head.lastSeq}`);
   return {
-    position: head.position + 1,
-    lastSeq: seq,
+    position: head.position + count,
+    lastSeq: head.lastSeq + count,
     version: head.version,
     status: "open",
     archived: head.archived,

@@ -1,16 +1,23 @@
 import { crc32 } from "node:zlib";
-import { encodeHeaderEntry, type Entry, type EventEntry } from "@daybook/core";
+import {
+  encodeHeaderEntry,
+  type Entry,
+  type EventEntry,
+  type Head,
+  type HeaderEntry,
+  type SessionHeader,
+} from "@daybook/core";
 import type { FramePosition } from "@daybook/views";
 import {
   BATCH_HEADER_BYTES,
   EVENT_SEPARATOR,
   FRAME_HEADER_BYTES,
-  type FrameKind,
+  type FrameHeader,
   writeBatchHeader,
   writeFrameHeader,
 } from "./frame-format.js";
-import { EventBlock } from "./event-block.js";
-import type { DurableState, LiveLog, Waiter } from "./live-log.js";
+import { BatchBlock } from "./event-block.js";
+import type { LiveLog } from "./live-log.js";
 
 /** A frame holds this much at most, unless one event alone is larger: reading one event reads its frame. */
 const FRAME_BYTES_MAX = 64 * 1024;
@@ -39,18 +46,29 @@ export class Scratch {
   }
 }
 
+/** What becomes readable of a log's header when a batch is durable. */
+interface HeaderChange {
+  readonly log: LiveLog;
+  readonly headerAt: FramePosition | undefined;
+  readonly header: SessionHeader | undefined;
+}
+
 /** Everything that will be written and synced as one. */
 export class Batch {
   /** The whole batch once sealed; until then only the scratch buffer has it. */
   sealed: Buffer | undefined;
-  /** What becomes readable when this batch is durable. */
-  readonly states = new Map<LiveLog, DurableState>();
-  readonly blocks: { readonly log: LiveLog; readonly block: EventBlock }[] = [];
-  readonly waiters: Waiter[] = [];
+  /** The logs that change in it, each once. */
+  readonly logs: LiveLog[] = [];
+  readonly headerChanges: HeaderChange[] = [];
+  readonly blocks: BatchBlock[] = [];
   /** Tenants whose lifecycle feed this batch makes longer. */
   readonly lifecycleTenants = new Set<string>();
-  /** All of it survives a power loss. */
-  durable = false;
+  commits = 0;
+  /** Settles when all of it survives a power loss, or never will. */
+  readonly written: Promise<void>;
+  succeed!: () => void;
+  fail!: (error: Error) => void;
+  private heads: (Head | undefined)[] = [];
   private frames = 0;
   private length = BATCH_HEADER_BYTES;
 
@@ -59,7 +77,14 @@ export class Batch {
     readonly segment: number,
     readonly offset: number,
     private readonly scratch: Scratch,
-  ) {}
+  ) {
+    this.written = new Promise((resolve, reject) => {
+      this.succeed = resolve;
+      this.fail = reject;
+    });
+    // Those who wait hear of it; when nobody does, it is no unhandled rejection.
+    this.written.catch(() => undefined);
+  }
 
   get byteLength(): number {
     return this.length;
@@ -71,25 +96,23 @@ export class Batch {
 
   /** Adds a commit's entries to a log, folding them in: what is decided next builds on them. */
   add(log: LiveLog, entries: readonly Entry[], atMs: number): void {
+    if (log.lastBatch !== this) {
+      log.lastBatch = this;
+      this.logs.push(log);
+    }
+    this.commits++;
     for (let index = 0; index < entries.length;) {
       const entry = entries[index] as Entry;
       if (entry.kind === "event") {
         index = this.addEvents(log, entries, index, atMs);
         continue;
       }
-      const payload = encodeHeaderEntry(entry);
-      const kind = entry.kind === "archive" && !entry.archived ? "unarchive" : entry.kind;
-      const position = this.addFrame(log, { kind, seq: log.head?.lastSeq ?? 0, atMs }, [payload]);
-      log.fold({ kind: "header", entry }, atMs, position);
-      if (log.id !== undefined) this.lifecycleTenants.add(log.id.tenant);
+      this.addHeader(log, entry, atMs);
       index++;
     }
-    log.lastBatch = this;
-    if (log.head !== undefined)
-      this.states.set(log, { head: log.head, headerAt: log.headerAt, header: log.header });
   }
 
-  /** Finishes the batch's bytes. Nothing can be added any more. */
+  /** Finishes the batch's bytes. Nothing can be added any more, and what its logs are now is what it makes readable. */
   seal(): Buffer {
     const body = this.length - BATCH_HEADER_BYTES;
     writeBatchHeader(this.scratch.bytes, {
@@ -101,7 +124,21 @@ export class Batch {
     this.sealed = Buffer.allocUnsafeSlow(this.length);
     this.scratch.bytes.copy(this.sealed, 0, 0, this.length);
     this.scratch.shrink();
+    this.heads = this.logs.map((log) => log.head);
     return this.sealed;
+  }
+
+  /** Lets readers see it. */
+  publish(): void {
+    for (const [index, log] of this.logs.entries()) {
+      log.durableHead = this.heads[index];
+      // A log must not keep its last batch, bytes and all, in memory.
+      if (log.lastBatch === this) log.lastBatch = undefined;
+    }
+    for (const { log, headerAt, header } of this.headerChanges) {
+      log.durableHeaderAt = headerAt;
+      log.durableHeader = header;
+    }
   }
 
   /** Bytes of the batch, wherever they stand now. */
@@ -109,84 +146,87 @@ export class Batch {
     return (this.sealed ?? this.scratch.bytes).subarray(start, end);
   }
 
-  private addEvents(log: LiveLog, entries: readonly Entry[], first: number, atMs: number): number {
-    const events: EventEntry[] = [];
-    let characters = 0;
-    let index = first;
-    for (; index < entries.length; index++) {
-      const entry = entries[index] as Entry;
-      if (entry.kind !== "event" || !sameFlags(entries[first] as EventEntry, entry)) break;
-      characters += entry.json.length;
-      if (events.length > 0 && (characters > FRAME_BYTES_MAX || events.length === FRAME_EVENTS_MAX)) break;
-      events.push(entry);
-    }
-    const { seq, producer } = events[0] as EventEntry;
-    const start = this.length + FRAME_HEADER_BYTES;
+  private addHeader(log: LiveLog, entry: HeaderEntry, atMs: number): void {
     const header = {
-      kind: "events",
+      kind: entry.kind === "archive" && !entry.archived ? "unarchive" : entry.kind,
+      seq: log.head?.lastSeq ?? 0,
+      atMs,
+      count: 0,
+      hasState: false,
+      unnumbered: false,
+    } as const;
+    const payloadAt = this.length + FRAME_HEADER_BYTES;
+    const position = this.addFrame(log, header, this.writeText(encodeHeaderEntry(entry), payloadAt));
+    log.foldHeader(entry, atMs, position);
+    if (log.id !== undefined) this.lifecycleTenants.add(log.id.tenant);
+    this.headerChanges.push({ log, headerAt: log.headerAt, header: log.header });
+  }
+
+  /** Adds as many events from `first` on as go into one frame; returns where to go on. */
+  private addEvents(log: LiveLog, entries: readonly Entry[], first: number, atMs: number): number {
+    const { seq, producer } = entries[first] as EventEntry;
+    const unnumbered = producer === null;
+    const start = this.length + FRAME_HEADER_BYTES;
+    let end = start;
+    let hasState = false;
+    let index = first;
+    for (; index < entries.length && index - first < FRAME_EVENTS_MAX; index++) {
+      const entry = entries[index] as Entry;
+      // Only events alike in this share a frame: its flags speak for all of them.
+      if (entry.kind !== "event" || (entry.producer === null) !== unnumbered) break;
+      if (index > first) {
+        if (end - start + entry.json.length > FRAME_BYTES_MAX) break;
+        this.scratch.bytes[end++] = EVENT_SEPARATOR;
+      }
+      end = this.writeText(entry.json, end);
+      hasState ||= entry.state.length > 0;
+    }
+    const count = index - first;
+    const position = this.addFrame(log, { kind: "events", seq, atMs, count, hasState, unnumbered }, end);
+    const all = count === entries.length;
+    log.foldEvents(
+      (all ? entries : entries.slice(first, index)) as readonly EventEntry[],
       seq,
       atMs,
-      count: events.length,
-      hasState: events.some((event) => event.state.length > 0),
-      unnumbered: producer === null,
-    } as const;
-    const position = this.addFrame(
-      log,
-      header,
-      events.map((event) => event.json),
+      position,
     );
-    log.fold({ kind: "events", seq, events }, atMs, position);
-    this.blocks.push({ log, block: new EventBlock(seq, events.length, this, start, this.length) });
+    this.blocks.push(new BatchBlock(log, this, { firstSeq: seq, count, start, end }));
     return index;
   }
 
+  /** Writes a text into the scratch buffer; returns where it ends, with room for a separator behind it. */
+  private writeText(text: string, at: number): number {
+    // UTF-8 takes at most three bytes for each UTF-16 unit.
+    this.scratch.reserve(at + text.length * 3 + 1);
+    return at + this.scratch.bytes.write(text, at, "utf8");
+  }
+
+  /** Puts the header before a payload that is written already, and says where the frame will stand. */
   private addFrame(
     log: LiveLog,
-    header: {
-      kind: FrameKind;
-      seq: number;
-      atMs: number;
-      count?: number;
-      hasState?: boolean;
-      unnumbered?: boolean;
-    },
-    texts: readonly string[],
+    header: Omit<FrameHeader, "log" | "payloadBytes" | "payloadCrc">,
+    payloadEnd: number,
   ): FramePosition {
     const start = this.length;
-    const payloadAt = start + FRAME_HEADER_BYTES;
-    const payloadEnd = writeTexts(this.scratch, payloadAt, texts);
-    const payload = this.scratch.bytes.subarray(payloadAt, payloadEnd);
-    const count = header.count ?? 0;
+    const payload = this.scratch.bytes.subarray(start + FRAME_HEADER_BYTES, payloadEnd);
     writeFrameHeader(this.scratch.bytes, start, {
       kind: header.kind,
+      hasState: header.hasState,
+      unnumbered: header.unnumbered,
+      count: header.count,
+      log: log.number,
       seq: header.seq,
       atMs: header.atMs,
-      count,
-      hasState: header.hasState ?? false,
-      unnumbered: header.unnumbered ?? false,
-      log: log.number,
       payloadBytes: payload.length,
       payloadCrc: crc32(payload),
     });
     this.length = payloadEnd;
     this.frames++;
-    return { segment: this.segment, offset: this.offset + start, bytes: payloadEnd - start, count };
+    return {
+      segment: this.segment,
+      offset: this.offset + start,
+      bytes: payloadEnd - start,
+      count: header.count,
+    };
   }
-}
-
-/** Writes texts one after the other, separated; returns where they end. */
-function writeTexts(scratch: Scratch, at: number, texts: readonly string[]): number {
-  let end = at;
-  for (const [index, text] of texts.entries()) {
-    // UTF-8 takes at most three bytes for each UTF-16 unit.
-    scratch.reserve(end + text.length * 3 + 1);
-    if (index > 0) scratch.bytes[end++] = EVENT_SEPARATOR;
-    end += scratch.bytes.write(text, end, "utf8");
-  }
-  return end;
-}
-
-/** Only events alike in these share a frame: its flags speak for all of them. */
-function sameFlags(one: EventEntry, other: EventEntry): boolean {
-  return (one.producer === null) === (other.producer === null);
 }

@@ -79,6 +79,32 @@ describe("memory is bounded by configuration, not by load", () => {
     expect(await readAll(engine, "s")).toHaveLength(100);
   });
 
+  it("lets go of recent events and of idle sessions, and still answers all of them", async () => {
+    await using store = await FaultyStore.make();
+    const engine = await store.open({ recentBytesMax: 5_000, idleLogsMax: 10, flushDelayMs: 0 });
+    const ids = Array.from({ length: 60 }, (_, index) => `s${String(index).padStart(2, "0")}`);
+    const list = {
+      tenant: TENANT,
+      archived: "no",
+      metadata: [],
+      sort: "id",
+      order: "asc",
+      limit: 100,
+    } as const;
+    for (const id of ids) {
+      await create(engine, id, { title: id });
+      await Promise.all([1, 2, 3].map((seq) => appendOne(engine, id, note("p", seq, `{"of":"${id}"}`))));
+    }
+    expect(await listAll(engine, list)).toEqual(ids);
+    // What the views do not have yet is kept; after a list they have all of it.
+    expect(engine.openLogs).toBeLessThan(30);
+    for (const id of ids) {
+      expect((await readAll(engine, id)).every((event) => event.includes(`{"of":"${id}"}`))).toBe(true);
+      expect(await appendOne(engine, id, note("p", 3, `{"of":"${id}"}`))).toBe(3);
+      expect(await appendOne(engine, id, note("p", 4))).toBe(4);
+    }
+  });
+
   it("a lag bound below one batch still lets the store work", async () => {
     await using store = await FaultyStore.make();
     const engine = await store.open({ viewLagBytesMax: 0, flushDelayMs: 100_000 });

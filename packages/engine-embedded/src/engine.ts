@@ -13,7 +13,7 @@ import type {
 } from "@daybook/engine";
 import type { Stand, Views } from "@daybook/views";
 import { Eraser } from "./eraser.js";
-import { FactLoader } from "./fact-loader.js";
+import { LoadedFacts } from "./fact-loader.js";
 import { LifecycleReader } from "./lifecycle-reader.js";
 import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
@@ -32,6 +32,8 @@ export interface Store {
   /** Releases the folder; called last. */
   readonly release: () => void;
 }
+
+type Decide<Answer> = (head: Head | undefined, facts: Facts, now: Now) => Decision<Answer>;
 
 /** One process, one data folder: segment files for the log, LMDB for the views of it. */
 export class EmbeddedEngine implements Engine {
@@ -73,24 +75,10 @@ export class EmbeddedEngine implements Engine {
     this.eraser.resume();
   }
 
-  transact<Answer>(
-    id: LogId,
-    needs: Needs,
-    decide: (head: Head | undefined, facts: Facts, now: Now) => Decision<Answer>,
-  ): Promise<Answer> {
-    let loader: FactLoader | undefined;
-    const attempt = (): Promise<Answer> => {
-      this.writer.refuseIfUnable();
-      const log = this.store.table.find(id);
-      loader ??= new FactLoader(this.reader, this.writer, needs);
-      const loading = loader.missing(log);
-      if (loading !== undefined) return loading.then(attempt);
-      const now = this.writer.now();
-      return this.carryOut(id, log, decide(log?.head, loader.facts(log), now), now);
-    };
+  transact<Answer>(id: LogId, needs: Needs, decide: Decide<Answer>): Promise<Answer> {
     // A refusal must be a rejection, also when it is known at once.
     try {
-      return attempt();
+      return this.attempt(id, new LoadedFacts(this.reader, this.writer, needs), decide);
     } catch (error) {
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
@@ -103,7 +91,7 @@ export class EmbeddedEngine implements Engine {
 
   head(id: LogId): Head | undefined {
     this.refuseIfClosing();
-    return this.store.table.find(id)?.durable?.head;
+    return this.store.table.find(id)?.durableHead;
   }
 
   watch(id: LogId, moved: () => void): () => void {
@@ -196,6 +184,16 @@ export class EmbeddedEngine implements Engine {
   private refuseIfClosing(): void {
     if (this.closing === undefined) return;
     throw new DaybookError("shutting_down", "The server is shutting down. Try again in a moment.");
+  }
+
+  private attempt<Answer>(id: LogId, facts: LoadedFacts, decide: Decide<Answer>): Promise<Answer> {
+    this.writer.refuseIfUnable();
+    const log = this.store.table.find(id);
+    const loading = facts.load(log);
+    // What was loaded may have been overtaken meanwhile: look again.
+    if (loading !== undefined) return loading.then(() => this.attempt(id, facts, decide));
+    const now = this.writer.now();
+    return this.carryOut(id, log, decide(log?.head, facts, now), now);
   }
 
   private carryOut<Answer>(

@@ -1,5 +1,6 @@
 import { StoredEvent } from "@daybook/engine";
 import { splitEvents } from "./frame-format.js";
+import type { LiveLog } from "./live-log.js";
 
 /** Where an event block's bytes are until they are first needed. */
 export interface BlockBytes {
@@ -38,5 +39,21 @@ export class EventBlock {
   json(seq: number): string {
     const events = splitEvents(this.bytes.slice(this.start, this.end), this.count);
     return (events[seq - this.firstSeq] as Buffer).toString("utf8");
+  }
+}
+
+/** A block whose bytes are part of a batch. */
+export class BatchBlock extends EventBlock {
+  constructor(
+    readonly log: LiveLog,
+    readonly batch: BlockBytes & { readonly number: number },
+    frame: {
+      readonly firstSeq: number;
+      readonly count: number;
+      readonly start: number;
+      readonly end: number;
+    },
+  ) {
+    super(frame.firstSeq, frame.count, batch, frame.start, frame.end);
   }
 }

@@ -5,15 +5,17 @@ import type { LogWriter } from "./log-writer.js";
 import type { Reader } from "./reader.js";
 
 /**
- * Gets the facts a command needs. Nearly all are in memory or a look-up away; only the event that a retry became, and
+ * The facts a command needs. Nearly all are in memory or a look-up away; only the event that a retry became, and
  * a header that is not fresh, are read from disk. What was read stays true: events never change, and a header is
  * known by where it stands.
  */
-export class FactLoader {
-  /** Read from disk. */
-  private readonly events = new Map<number, string>();
-  private readonly inMemory = new Map<number, string>();
-  private header: { readonly at: LiveLog["headerAt"]; readonly header: SessionHeader } | undefined;
+export class LoadedFacts implements Facts {
+  private log: LiveLog | undefined;
+  /** The JSON of stored events by seq, read from disk … */
+  private read: Map<number, string> | undefined;
+  /** … and found in memory. Nearly every command needs none. */
+  private inMemory: Map<number, string> | undefined;
+  private readHeader: { readonly at: LiveLog["headerAt"]; readonly header: SessionHeader } | undefined;
 
   constructor(
     private readonly reader: Reader,
@@ -21,54 +23,72 @@ export class FactLoader {
     private readonly needs: Needs,
   ) {}
 
-  /** Loads what is missing; undefined when nothing is, so that the usual command is decided in one go. */
-  missing(log: LiveLog | undefined): Promise<void> | undefined {
+  /**
+   * Speaks of this log from now on, and loads what is missing; undefined when nothing is, so that the usual command
+   * is decided in one go.
+   */
+  load(log: LiveLog | undefined): Promise<void> | undefined {
+    this.log = log;
     if (log?.head === undefined || log.head.status === "deleted") return undefined;
     const seqs = this.missingEvents(log);
-    const header = this.needs.header === true && log.header === undefined && this.header?.at !== log.headerAt;
-    if (seqs.length === 0 && !header) return undefined;
-    return this.load(log, seqs, header);
+    const header =
+      this.needs.header === true && log.header === undefined && this.readHeader?.at !== log.headerAt;
+    if (seqs === undefined && !header) return undefined;
+    return this.readAll(log, seqs ?? [], header);
   }
 
-  facts(log: LiveLog | undefined): Facts {
-    return {
-      producer: (id): ProducerWindow | undefined => log?.window(id),
-      key: (key): KeyVersion | undefined => log?.key(key),
-      eventJson: (seq) => this.events.get(seq) ?? this.inMemory.get(seq) ?? missing(`event ${seq}`),
-      header: () => log?.header ?? this.header?.header ?? missing("the header"),
-    };
+  producer(id: string): ProducerWindow | undefined {
+    return this.log?.window(id);
   }
 
-  private missingEvents(log: LiveLog): number[] {
+  key(key: string): KeyVersion | undefined {
+    return this.log?.key(key);
+  }
+
+  eventJson(seq: number): string {
+    return this.read?.get(seq) ?? this.inMemory?.get(seq) ?? missing(`event ${seq}`);
+  }
+
+  header(): SessionHeader {
+    return this.log?.header ?? this.readHeader?.header ?? missing("the header");
+  }
+
+  /** The stored events that the command names, by producer pair or by seq, and that have to be read from disk. */
+  private missingEvents(log: LiveLog): number[] | undefined {
     const seqs: number[] = [];
     // Made anew at each try: what was not durable at the last one may have failed since, and the seq be another's.
-    this.inMemory.clear();
-    for (const seq of this.wantedSeqs(log)) {
-      if (this.events.has(seq)) continue;
-      const json = log.recentJson(seq) ?? this.writer.undurableJson(log, seq);
-      if (json === undefined) seqs.push(seq);
-      else this.inMemory.set(seq, json);
+    this.inMemory = undefined;
+    if (this.needs.pairs !== undefined) {
+      for (const { producerId, producerSeq } of this.needs.pairs) {
+        const window = log.window(producerId);
+        const seq = window === undefined ? undefined : seqOfPair(window, producerSeq);
+        if (seq !== undefined && !this.isAtHand(log, seq)) seqs.push(seq);
+      }
     }
-    return seqs;
+    if (this.needs.seqs !== undefined) {
+      for (const seq of this.needs.seqs) {
+        if (seq <= (log.head?.lastSeq ?? 0) && !this.isAtHand(log, seq)) seqs.push(seq);
+      }
+    }
+    return seqs.length === 0 ? undefined : seqs;
   }
 
-  /** The stored events that the command names, by producer pair or by seq. */
-  private *wantedSeqs(log: LiveLog): Generator<number> {
-    for (const { producerId, producerSeq } of this.needs.pairs ?? []) {
-      const window = log.window(producerId);
-      const seq = window === undefined ? undefined : seqOfPair(window, producerSeq);
-      if (seq !== undefined) yield seq;
-    }
-    for (const seq of this.needs.seqs ?? []) {
-      if (seq <= (log.head?.lastSeq ?? 0)) yield seq;
-    }
+  private isAtHand(log: LiveLog, seq: number): boolean {
+    if (this.read?.has(seq) === true) return true;
+    const json = log.recentJson(seq) ?? this.writer.undurableJson(log, seq);
+    if (json === undefined) return false;
+    this.inMemory ??= new Map<number, string>();
+    this.inMemory.set(seq, json);
+    return true;
   }
 
-  private async load(log: LiveLog, seqs: readonly number[], header: boolean): Promise<void> {
+  private async readAll(log: LiveLog, seqs: readonly number[], header: boolean): Promise<void> {
     // Before anything is awaited: later it may be one that is not on disk yet.
     const at = log.headerAt;
-    for (const seq of seqs) this.events.set(seq, await this.reader.eventJson(log, seq));
-    if (header && at !== undefined) this.header = { at, header: await this.reader.headerAt(log.number, at) };
+    if (seqs.length > 0) this.read ??= new Map<number, string>();
+    for (const seq of seqs) this.read?.set(seq, await this.reader.eventJson(log, seq));
+    if (header && at !== undefined)
+      this.readHeader = { at, header: await this.reader.headerAt(log.number, at) };
   }
 }
 

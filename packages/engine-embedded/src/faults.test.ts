@@ -252,7 +252,9 @@ describe("a sync that fails", () => {
     store.files.fault = undefined;
     const { calls } = store.files;
     const before = [calls.get("sync"), calls.get("write")];
-    await expect(appendOne(engine, "s", note("p", 3))).rejects.toMatchObject({ code: "storage_unavailable" });
+    for (const later of [note("p", 3), note("p", 4), note("q", 1)]) {
+      await expect(appendOne(engine, "s", later)).rejects.toMatchObject({ code: "storage_unavailable" });
+    }
     expect(await readAll(engine, "s")).toHaveLength(2);
     await engine.close();
     expect([calls.get("sync"), calls.get("write")]).toEqual(before);

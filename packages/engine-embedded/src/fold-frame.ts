@@ -1,43 +1,61 @@
 import { decodeEvent, decodeHeaderEntry, readStateChange } from "@daybook/core";
-import type { FoldedEvent, FoldedFrame, LifecycleKind } from "@daybook/views";
+import type { FoldedEvent, FramePosition, LifecycleKind } from "@daybook/views";
 import { type FrameHeader, splitEvents } from "./frame-format.js";
+import type { LiveLog } from "./live-log.js";
 
-/** A frame read from disk, as the views fold it. */
-export function foldedFrame(header: FrameHeader, payload: Buffer): FoldedFrame {
+/** Folds a frame read from disk into its log. */
+export function foldFrame(log: LiveLog, header: FrameHeader, payload: Buffer, position: FramePosition): void {
   if (header.kind !== "events") {
     const kind = header.kind === "unarchive" ? "archive" : header.kind;
-    return { kind: "header", entry: decodeHeaderEntry(kind, payload.toString("utf8")) };
+    log.foldHeader(decodeHeaderEntry(kind, payload.toString("utf8")), header.atMs, position);
+    return;
   }
-  const events = splitEvents(payload, header.count).map((bytes) =>
-    foldedEvent(header, bytes.toString("utf8")),
-  );
-  return { kind: "events", seq: header.seq, events };
+  const events = splitEvents(payload, header.count).map((bytes) => foldedEvent(header, bytes));
+  log.foldEvents(events, header.seq, header.atMs, position);
 }
 
-function foldedEvent(header: FrameHeader, json: string): FoldedEvent {
+function foldedEvent(header: FrameHeader, json: Buffer): FoldedEvent {
   const producer = header.unnumbered ? null : producerOf(json);
-  if (!header.hasState) return { producer, state: [] };
-  const { state } = decodeEvent(json);
-  return { producer, state: state === undefined ? [] : readStateChange(state).operations };
+  if (!header.hasState) return { producer, state: NO_STATE };
+  const { state } = decodeEvent(json.toString("utf8"));
+  return { producer, state: state === undefined ? NO_STATE : readStateChange(state).operations };
 }
 
+const NO_STATE: FoldedEvent["state"] = [];
 const PRODUCER_ID = ',"producer_id":"';
 const PRODUCER_SEQ = '","producer_seq":';
+/** The server's small members come first and nearly always end within this. */
+const START_BYTES = 256;
 
 /**
  * The producer of a stored event, without parsing the event. Sound because the server wrote these members itself,
  * before anything of the client's but the type and the actor, and a quote inside those is escaped: `,"` is no part
  * of a string.
  */
-function producerOf(json: string): { id: string; seq: number } {
-  const start = json.indexOf(PRODUCER_ID) + PRODUCER_ID.length;
-  const end = json.indexOf(PRODUCER_SEQ, start);
-  const id = json.slice(start, end);
-  return {
-    id: id.includes("\\") ? (JSON.parse(`"${id}"`) as string) : id,
-    seq: Number.parseInt(json.slice(end + PRODUCER_SEQ.length, end + PRODUCER_SEQ.length + 17), 10),
-  };
+function producerOf(json: Buffer): { id: string; seq: number } {
+  const text = json.toString("latin1", 0, START_BYTES);
+  // A name at the end may be cut, and so may a number: only with something behind it is it whole.
+  const found = producerIn(text) ?? producerIn(json.toString("latin1"));
+  if (found === undefined) throw new Error("broken invariant: a numbered event without its producer");
+  return found;
 }
+
+function producerIn(latin1: string): { id: string; seq: number } | undefined {
+  const start = latin1.indexOf(PRODUCER_ID) + PRODUCER_ID.length;
+  const end = latin1.indexOf(PRODUCER_SEQ, start);
+  const after = latin1.indexOf(",", end + PRODUCER_SEQ.length);
+  if (start < PRODUCER_ID.length || end < 0 || after < 0) return undefined;
+  const seq = Number.parseInt(latin1.slice(end + PRODUCER_SEQ.length, after), 10);
+  return { id: decodedName(latin1.slice(start, end)), seq };
+}
+
+/** A JSON string's text, from its bytes read as Latin-1: nearly always plain ASCII, which stays as it is. */
+function decodedName(latin1: string): string {
+  if (!UNUSUAL.test(latin1)) return latin1;
+  return JSON.parse(`"${Buffer.from(latin1, "latin1").toString("utf8")}"`) as string;
+}
+
+const UNUSUAL = /[\\\x80-\xff]/;
 
 const LIFECYCLE: Readonly<Record<FrameHeader["kind"], LifecycleKind | undefined>> = {
   events: undefined,

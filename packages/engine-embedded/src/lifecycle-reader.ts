@@ -51,7 +51,7 @@ export class LifecycleReader {
     if (record === undefined) throw new Error("broken invariant: a lifecycle note of no log");
     const place = `${position.segment}.${position.offset}`;
     const item = { kind, session: record.id, atMs, version, place };
-    const erased = (this.table.resident(log)?.durable?.head ?? record.head).status === "deleted";
+    const erased = (this.table.resident(log)?.durableHead ?? record.head).status === "deleted";
     if (erased || (kind !== "created" && kind !== "updated")) return item;
     const [frame] = await this.segments.readFrames([position]);
     const header = headerOf(frame);

@@ -3,39 +3,30 @@ import type { StoredEvent } from "@daybook/engine";
 import { type FramePosition, OpenLog } from "@daybook/views";
 import type { EventBlock } from "./event-block.js";
 
-/** Who waits for a batch to be durable. */
-export interface Waiter {
-  settle(error: Error | undefined): void;
-}
-
-/** What readers may see of a log. */
-export interface DurableState {
-  readonly head: Head;
-  readonly headerAt: FramePosition | undefined;
-  /** Here until the views can find it. */
-  readonly header: SessionHeader | undefined;
-}
-
 /** A log with what only the running process has of it: the durable state, recent events, those who wait for more. */
 export class LiveLog extends OpenLog {
-  durable: DurableState | undefined;
-  /** The batch this log last changed in. */
-  lastBatch: { readonly durable: boolean; readonly waiters: Waiter[] } | undefined;
+  /** What readers may see of it. */
+  durableHead: Head | undefined;
+  durableHeaderAt: FramePosition | undefined;
+  /** Here until the views can find it. */
+  durableHeader: SessionHeader | undefined;
+  /** The batch this log last changed in, until that is durable. */
+  lastBatch: { readonly written: Promise<void> } | undefined;
   readonly watchers = new Set<() => void>();
   /** The newest durable events, without a gap up to the last. */
   private blocks: EventBlock[] = [];
 
   /** The fold as it stands becomes what readers see: after recovery, when all of it is on disk. */
   publish(): void {
-    this.durable =
-      this.head === undefined ? undefined : { head: this.head, headerAt: this.headerAt, header: this.header };
+    this.durableHead = this.head;
+    this.durableHeaderAt = this.headerAt;
+    this.durableHeader = this.header;
   }
 
-  /** The views have the header now. */
-  releaseDurableHeader(): void {
-    if (this.header === undefined && this.durable?.header !== undefined) {
-      this.durable = { ...this.durable, header: undefined };
-    }
+  override release(runs: number, header: SessionHeader | undefined): void {
+    super.release(runs, header);
+    // The views have the header now.
+    if (this.header === undefined) this.durableHeader = undefined;
   }
 
   get firstSeqInMemory(): number | undefined {

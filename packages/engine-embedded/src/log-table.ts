@@ -1,5 +1,5 @@
 import type { LogId } from "@daybook/core";
-import type { Views } from "@daybook/views";
+import { Flush, type Views } from "@daybook/views";
 import { LiveLog } from "./live-log.js";
 
 /** The logs in memory, by name and by number; others are restored from the views when asked for. */
@@ -8,7 +8,7 @@ export class LogTable {
   nextNumber = 1;
   private readonly byKey = new Map<string, LiveLog>();
   private readonly byNumber = new Map<number, LiveLog>();
-  private readonly dirty = new Set<LiveLog>();
+  private changed = new Flush<LiveLog>();
 
   constructor(
     private readonly views: Views,
@@ -59,22 +59,24 @@ export class LogTable {
     if (log.id !== undefined) this.byKey.set(log.id.key, log);
   }
 
-  markDirty(log: LiveLog): void {
-    this.dirty.add(log);
+  /** To be called before a log changes: the views will need to know. */
+  changing(log: LiveLog): void {
+    this.changed.add(log);
   }
 
   get size(): number {
     return this.byNumber.size;
   }
 
-  get dirtyCount(): number {
-    return this.dirty.size;
+  get hasChanges(): boolean {
+    return !this.changed.isEmpty;
   }
 
-  takeDirty(): LiveLog[] {
-    const logs = [...this.dirty];
-    this.dirty.clear();
-    return logs;
+  /** What changed since this was last asked. */
+  takeChanged(): Flush<LiveLog> {
+    const { changed } = this;
+    this.changed = new Flush();
+    return changed;
   }
 
   /** After recovery: all that was folded is on disk, so readers may see it. */
@@ -93,7 +95,8 @@ export class LogTable {
     if (excess <= 0) return;
     for (const log of this.byNumber.values()) {
       if (excess <= 0) return;
-      const needed = log.dirty || log.hasBlocks || log.watchers.size > 0 || log.lastBatch?.durable === false;
+      const needed =
+        log.changedIn !== undefined || log.hasBlocks || log.watchers.size > 0 || log.lastBatch !== undefined;
       if (needed) continue;
       this.forget(log);
       excess--;

@@ -86,30 +86,23 @@ export class LogWriter {
       );
     }
     const batch = this.filling;
+    this.table.changing(log);
     batch.add(log, entries, now.ms);
-    this.table.markDirty(log);
     this.start();
-    return new Promise((resolve, reject) => {
-      batch.waiters.push({ settle: (error) => (error === undefined ? resolve(answer) : reject(error)) });
-    });
+    return batch.written.then(() => answer);
   }
 
   /** Answers — or refuses — once everything that was decided about this log so far is durable. */
   async afterDurable<Answer>(log: LiveLog | undefined, answer: () => Answer): Promise<Answer> {
-    const batch = log?.lastBatch;
-    if (batch?.durable === false) {
-      await new Promise<void>((resolve, reject) => {
-        batch.waiters.push({ settle: (error) => (error === undefined ? resolve() : reject(error)) });
-      });
-    }
+    await log?.lastBatch?.written;
     return answer();
   }
 
   /** The JSON of an event that is not durable yet: a retry can overtake its first try. */
   undurableJson(log: LiveLog, seq: number): string | undefined {
     for (const batch of [this.filling, this.inFlight]) {
-      for (const { log: owner, block } of batch?.blocks ?? []) {
-        if (owner === log && seq >= block.firstSeq && seq <= block.lastSeq) return block.json(seq);
+      for (const block of batch?.blocks ?? []) {
+        if (block.log === log && seq >= block.firstSeq && seq <= block.lastSeq) return block.json(seq);
       }
     }
     return undefined;
@@ -161,25 +154,26 @@ export class LogWriter {
     if (batch.segment !== this.segments.last.segment) await this.segments.rotate(batch.number);
     await this.segments.append(bytes);
     let events = 0;
-    for (const { block } of batch.blocks) events += block.count;
+    for (const block of batch.blocks) events += block.count;
     const syncMs = performance.now() - startedAt;
-    this.options.events.batchDurable({ commits: batch.waiters.length, events, bytes: bytes.length, syncMs });
+    this.options.events.batchDurable({ commits: batch.commits, events, bytes: bytes.length, syncMs });
   }
 
   /** Readable first, then acknowledged, then pushed. */
   private becameDurable(batch: Batch): void {
-    batch.durable = true;
-    for (const { log, block } of batch.blocks) this.views.keepRecent(log, block, batch.number);
-    for (const [log, state] of batch.states) {
-      log.durable = state;
-      if (state.head.status === "deleted") this.eraser.erase(log);
+    for (const block of batch.blocks) this.views.keepRecent(block);
+    batch.publish();
+    for (const { log } of batch.headerChanges) {
+      if (log.durableHead?.status === "deleted") this.eraser.erase(log);
     }
-    for (const waiter of batch.waiters) waiter.settle(undefined);
-    this.views.batchDurable(batch.number);
+    batch.succeed();
+    this.views.batchDurable();
+    const watched = batch.logs.filter((log) => log.watchers.size > 0);
+    if (watched.length === 0 && batch.lifecycleTenants.size === 0) return;
     // After the answers were written: a client that follows its own session must see the answer first.
     setImmediate(() => {
       if (this.closing) return;
-      for (const log of batch.states.keys()) {
+      for (const log of watched) {
         for (const moved of log.watchers) moved();
       }
       for (const tenant of batch.lifecycleTenants) this.options.lifecycle.moved(tenant);
@@ -214,8 +208,8 @@ export class LogWriter {
     const lost = [batch, this.filling];
     this.state = "restoring";
     this.options.events.log("a batch could not be written", { error: error.message, batch: batch.number });
-    for (const waiter of lost.flatMap(({ waiters }) => waiters)) {
-      waiter.settle(unavailable("The store could not write this. Try again in a moment.", error));
+    for (const each of lost) {
+      each.fail(unavailable("The store could not write this. Try again in a moment.", error));
     }
     try {
       if (error instanceof StoreRefused) throw error;
@@ -237,7 +231,7 @@ export class LogWriter {
 
   /** Whatever was decided on top of the lost batches never was: folds those logs again from what is on disk. */
   private async restore({ number }: Batch, lost: readonly Batch[]): Promise<void> {
-    const touched = new Set(lost.flatMap(({ states }) => [...states.keys()]));
+    const touched = new Set(lost.flatMap(({ logs }) => logs));
     await this.views.restore(this.segments, touched, {
       segment: this.segments.last.segment,
       offset: this.segments.endOffset,

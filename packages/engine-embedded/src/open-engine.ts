@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdir, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { Views } from "@daybook/views";
@@ -56,7 +57,8 @@ async function makeFolder(folder: string): Promise<void> {
 /** The same engine over files in memory. Nothing of it outlives the process. */
 export async function openMemoryEngine(options: OpenOptions = {}): Promise<EmbeddedEngine> {
   const views = await mkdtemp(join(tmpdir(), "daybook-memory-"));
-  const release = (): void => void rm(views, { recursive: true, force: true });
+  // At once: a process that ends right after must not leave it behind.
+  const release = (): void => rmSync(views, { recursive: true, force: true });
   return openOn(new MemoryFiles(), views, { ...options, durable: false, release });
 }
 

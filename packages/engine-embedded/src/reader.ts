@@ -20,7 +20,7 @@ export class Reader {
 
   read(id: LogId, afterSeq: number, limits: ReadLimits): Page | Promise<Page> {
     const log = this.table.find(id);
-    const head = log?.durable?.head;
+    const head = log?.durableHead;
     if (log === undefined || head === undefined || head.status === "deleted") throw notFound();
     const { lastSeq } = head;
     if (afterSeq >= lastSeq) return { events: [], lastSeq };
@@ -33,11 +33,11 @@ export class Reader {
 
   async session(id: LogId): Promise<Session | undefined> {
     const log = this.table.find(id);
-    const durable = log?.durable;
-    if (log === undefined || durable === undefined || durable.head.status === "deleted") return undefined;
-    if (durable.header !== undefined) return { id, head: durable.head, header: durable.header };
-    if (durable.headerAt === undefined) throw new Error("broken invariant: a session without a header");
-    return { id, head: durable.head, header: await this.headerAt(log.number, durable.headerAt) };
+    const head = log?.durableHead;
+    if (log === undefined || head === undefined || head.status === "deleted") return undefined;
+    if (log.durableHeader !== undefined) return { id, head, header: log.durableHeader };
+    if (log.durableHeaderAt === undefined) throw new Error("broken invariant: a session without a header");
+    return { id, head, header: await this.headerAt(log.number, log.durableHeaderAt) };
   }
 
   /** As the views stand now. */
@@ -162,7 +162,7 @@ export class Reader {
       return use(frames.map((frame) => wholeFrame(frame, log)));
     } catch (error) {
       // Deleted since the read began: its payloads are being zeroed.
-      if (this.table.numbered(log).durable?.head.status === "deleted") throw notFound();
+      if (this.table.numbered(log).durableHead?.status === "deleted") throw notFound();
       if (error instanceof PositionMismatch) {
         // Either the views are wrong, or the log is damaged: the next start rebuilds them, and then it shows.
         this.views.distrust();

@@ -1,5 +1,5 @@
-import { Flush, type Stand, type Views } from "@daybook/views";
-import { foldedFrame, lifecycleKindOfFrame } from "./fold-frame.js";
+import type { Stand, Views } from "@daybook/views";
+import { foldFrame, lifecycleKindOfFrame } from "./fold-frame.js";
 import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, segmentName } from "./frame-format.js";
 import type { LiveLog } from "./live-log.js";
 import { LostPayloads, WHY_LOST } from "./lost-payloads.js";
@@ -109,6 +109,7 @@ class Recovery {
     const { segment } = batch.header;
     for (const { header, payload, offset } of batch.frames) {
       const log = this.table.numbered(header.log);
+      this.table.changing(log);
       const position = {
         segment,
         offset,
@@ -118,10 +119,9 @@ class Recovery {
       if (payload === undefined) {
         log.foldZeroed(position, header.seq, header.atMs, lifecycleKindOfFrame(header));
       } else {
-        log.fold(foldedFrame(header, payload), header.atMs, position);
+        foldFrame(log, header, payload, position);
       }
       this.table.name(log);
-      this.table.markDirty(log);
       this.table.nextNumber = Math.max(this.table.nextNumber, header.log + 1);
       this.lastMs = Math.max(this.lastMs, header.atMs);
     }
@@ -144,13 +144,10 @@ class Recovery {
   }
 
   async flush(): Promise<void> {
-    const flush = new Flush();
-    for (const log of this.table.takeDirty()) {
-      flush.take(log);
-      log.publish();
-    }
+    const flush = this.table.takeChanged();
+    for (const log of flush.logs) log.publish();
     await this.views.write(flush, this.stand());
-    flush.release();
+    await flush.release();
     this.table.sweep();
     this.unflushedBytes = 0;
   }
@@ -175,8 +172,8 @@ export async function foldAgain(segments: Segments, views: Views, logs: Readonly
           bytes: FRAME_HEADER_BYTES + header.payloadBytes,
           count: header.count,
         };
-        if (payload !== undefined)
-          byNumber.get(header.log)?.fold(foldedFrame(header, payload), header.atMs, position);
+        const log = byNumber.get(header.log);
+        if (log !== undefined && payload !== undefined) foldFrame(log, header, payload, position);
       }
     }
   }

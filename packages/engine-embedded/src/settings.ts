@@ -12,7 +12,7 @@ export interface EngineSettings {
   readonly recentBytesMax: number;
   /** Logs kept in memory although nothing needs them there. */
   readonly idleLogsMax: number;
-  /** How long changes are collected before the views are written. */
+  /** How long changes are collected before the views are written; at half of `viewLagBytesMax` they are written sooner. */
   readonly flushDelayMs: number;
   readonly clock: () => number;
 }
@@ -26,7 +26,7 @@ export const ENGINE_DEFAULTS: EngineSettings = {
   viewLagBytesMax: 64 * MIB,
   recentBytesMax: 64 * MIB,
   idleLogsMax: 50_000,
-  flushDelayMs: 250,
+  flushDelayMs: 1_000,
   clock: Date.now,
 };
 

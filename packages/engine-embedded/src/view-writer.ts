@@ -1,6 +1,6 @@
 import { DaybookError } from "@daybook/protocol";
-import { Flush, type Stand, type Views } from "@daybook/views";
-import type { EventBlock } from "./event-block.js";
+import { type Flush, inSlices, type Stand, type Views } from "@daybook/views";
+import type { BatchBlock } from "./event-block.js";
 import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import { foldAgain } from "./recover.js";
@@ -21,7 +21,8 @@ interface Collected {
 
 /**
  * Keeps the views behind the log, never ahead of it. Changes are collected when a batch is sealed — at that moment
- * memory stands exactly behind that batch — and written once the batch is durable, all in one transaction.
+ * memory stands exactly behind that batch — and written once the batch is durable, all in one transaction. The longer
+ * they are collected, the less there is to write: a session's records are written once however often it changed.
  */
 export class ViewWriter {
   /** Set by the log writer: nothing is being filled or written. */
@@ -30,13 +31,16 @@ export class ViewWriter {
   private writing: Promise<void> | undefined;
   private due = false;
   private timer: NodeJS.Timeout | undefined;
-  private latest: Stand;
-  private durableBatch: number;
+  /** Where the log will stand when what is sealed is durable … */
+  private sealed: Stand;
+  /** … and where it stands now. */
+  private durable: Stand;
   private sealedBytes = 0;
+  private collectedBytes = 0;
   private flushedBytes = 0;
   private waiting: { readonly batch: number; readonly settle: (error?: Error) => void }[] = [];
   private stopped = false;
-  private readonly recent: { log: LiveLog; block: EventBlock; batch: number }[] = [];
+  private readonly recent: BatchBlock[] = [];
   private recentFirst = 0;
   private recentBytes = 0;
 
@@ -47,8 +51,8 @@ export class ViewWriter {
     private readonly events: EngineEvents,
     stand: Stand,
   ) {
-    this.latest = stand;
-    this.durableBatch = stand.nextBatch - 1;
+    this.sealed = stand;
+    this.durable = stand;
   }
 
   /** Bytes of log that the views do not stand past. */
@@ -66,21 +70,24 @@ export class ViewWriter {
   }
 
   batchSealed(stand: Stand, bytes: number): void {
-    this.latest = stand;
+    this.sealed = stand;
     this.sealedBytes += bytes;
     if (!this.stopped) this.timer ??= setTimeout(() => this.request(), this.settings.flushDelayMs);
+    // At half of the bound: the rest is for what comes in while they are written.
+    if (this.sealedBytes - this.collectedBytes > this.settings.viewLagBytesMax / 2) this.due = true;
     if (this.due) this.collect();
   }
 
-  batchDurable(batch: number): void {
-    this.durableBatch = batch;
+  /** What was sealed last is durable. */
+  batchDurable(): void {
+    this.durable = this.sealed;
     if (this.due && this.isQuiet()) this.collect();
     this.writeCollected();
   }
 
   /** Resolves when the views have everything that is acknowledged now. @throws DaybookError storage_unavailable */
   async caughtUp(patienceMs = CATCH_UP_MS): Promise<void> {
-    const batch = this.durableBatch;
+    const batch = this.durable.nextBatch - 1;
     if (this.standsPast(batch)) return;
     if (this.stopped) throw behind();
     this.request();
@@ -96,33 +103,33 @@ export class ViewWriter {
   }
 
   /** Keeps a durable block in memory: as long as the views lack it, and then as long as there is room. */
-  keepRecent(log: LiveLog, block: EventBlock, batch: number): void {
-    log.addBlock(block);
-    this.recent.push({ log, block, batch });
-    this.recentBytes += block.byteLength + BLOCK_OVERHEAD_BYTES;
+  keepRecent(block: BatchBlock): void {
+    block.log.addBlock(block);
+    this.recent.push(block);
+    this.recentBytes += costOf(block);
   }
 
   /** Folds these logs again from what is on disk, after a batch that changed them was lost. `stand` is where it ends. */
   async restore(segments: Segments, touched: Set<LiveLog>, stand: Stand): Promise<void> {
     await this.writing;
-    this.latest = stand;
+    this.sealed = stand;
     for (const log of this.collected?.flush.logs ?? []) touched.add(log);
     this.collected = undefined;
     for (const log of touched) {
       log.reset();
       log.lastBatch = undefined;
       this.table.restore(log);
+      this.table.changing(log);
     }
     await foldAgain(segments, this.views, touched);
     for (const log of touched) {
       if (log.head === undefined) this.table.forget(log);
-      else this.table.markDirty(log);
     }
   }
 
   /** Writes what there is, then stops. */
   async close(): Promise<void> {
-    while (!this.stopped && (this.table.dirtyCount > 0 || this.writing !== undefined)) {
+    while (!this.stopped && (this.table.hasChanges || this.writing !== undefined)) {
       if (this.writing === undefined) this.request();
       await this.writing;
     }
@@ -140,8 +147,6 @@ export class ViewWriter {
 
   /** Has the views written as soon as memory stands at the end of a batch. */
   request(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
     this.due = true;
     if (!this.isQuiet()) return;
     this.collect();
@@ -154,15 +159,16 @@ export class ViewWriter {
 
   private collect(): void {
     if (this.stopped || this.collected !== undefined || this.writing !== undefined) return;
+    clearTimeout(this.timer);
+    this.timer = undefined;
     this.due = false;
-    const flush = new Flush<LiveLog>();
-    for (const log of this.table.takeDirty()) flush.take(log);
-    this.collected = { flush, stand: this.latest, bytes: this.sealedBytes };
+    this.collected = { flush: this.table.takeChanged(), stand: this.sealed, bytes: this.sealedBytes };
+    this.collectedBytes = this.sealedBytes;
   }
 
   private writeCollected(): void {
     const { collected } = this;
-    if (collected === undefined || collected.stand.nextBatch - 1 > this.durableBatch) return;
+    if (collected === undefined || collected.stand.nextBatch > this.durable.nextBatch) return;
     this.collected = undefined;
     this.writing = this.write(collected)
       .catch((error: unknown) => this.events.fatal(error as Error))
@@ -175,31 +181,40 @@ export class ViewWriter {
   private async write({ flush, stand, bytes }: Collected): Promise<void> {
     const startedAt = performance.now();
     const records = await this.views.write(flush, stand);
-    flush.release();
-    for (const log of flush.logs) log.releaseDurableHeader();
+    await flush.release();
     this.flushedBytes = bytes;
     this.events.viewsWritten({ records, ms: performance.now() - startedAt });
-    this.dropRecent(stand.nextBatch - 1);
-    this.table.sweep();
     const reached = this.waiting.filter(({ batch }) => this.standsPast(batch));
     this.waiting = this.waiting.filter(({ batch }) => !this.standsPast(batch));
     for (const { settle } of reached) settle();
     if (this.waiting.length > 0) this.due = true;
+    await inSlices(this.superfluous(), (block) => this.drop(block));
+    this.table.sweep();
   }
 
-  private dropRecent(flushedBatch: number): void {
-    for (; this.recentBytes > this.settings.recentBytesMax; this.recentFirst++) {
+  /** The oldest blocks, as long as they must go and may go. */
+  private *superfluous(): Generator<BatchBlock> {
+    while (this.recentBytes > this.settings.recentBytesMax) {
       const oldest = this.recent[this.recentFirst];
-      if (oldest === undefined || oldest.batch > flushedBatch) break;
-      oldest.log.dropBlock(oldest.block);
-      this.recentBytes -= oldest.block.byteLength + BLOCK_OVERHEAD_BYTES;
+      if (oldest === undefined || !this.standsPast(oldest.batch.number)) return;
+      yield oldest;
     }
+  }
+
+  private drop(oldest: BatchBlock): void {
+    oldest.log.dropBlock(oldest);
+    this.recentBytes -= costOf(oldest);
+    this.recentFirst++;
     // The dropped front is cut off once it is the larger part: each entry moves once on average.
     if (this.recentFirst > this.recent.length / 2) {
       this.recent.splice(0, this.recentFirst);
       this.recentFirst = 0;
     }
   }
+}
+
+function costOf(block: BatchBlock): number {
+  return block.byteLength + BLOCK_OVERHEAD_BYTES;
 }
 
 function behind(): DaybookError {

@@ -10,9 +10,9 @@ export class StoreProcess {
   readonly ended: Promise<void>;
   private readonly child: ChildProcess;
 
-  constructor(folder: string, task: "hold" | "append" | "close", first = 1) {
+  constructor(folder: string, task: "hold" | "append" | "close", life = 1) {
     const program = fileURLToPath(new URL("./store-process.js", import.meta.url));
-    this.child = spawn(process.execPath, [program, folder, task, String(first)], {
+    this.child = spawn(process.execPath, [program, folder, task, String(life)], {
       stdio: ["ignore", "pipe", "ignore"],
     });
     const { stdout } = this.child;
@@ -24,9 +24,14 @@ export class StoreProcess {
 
   /** Resolves when it has said so many lines, or ended. */
   async said(count: number): Promise<void> {
-    let ended = false;
-    void this.ended.then(() => (ended = true));
-    while (this.lines.length < count && !ended) await new Promise((resolve) => setImmediate(resolve));
+    while (this.lines.length < count && !this.hasEnded())
+      await new Promise((resolve) => setImmediate(resolve));
+    // What it said last may still be on its way.
+    if (this.hasEnded()) await this.ended;
+  }
+
+  private hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
   /** Ends it without a chance to say goodbye. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
-import { createInterface } from "node:readline";
+import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { SETTINGS, type Settings } from "@daybook/server";
 import { Api } from "./api.js";
@@ -17,15 +17,19 @@ export interface Exit {
 /** A server in a process of its own: it can be killed at any moment. */
 export class ServerProcess extends Api implements AsyncDisposable {
   readonly exited: Promise<Exit>;
+  /** What it wrote after the line that says where it listens: its log. */
+  output = "";
 
   constructor(
     private readonly child: ChildProcess,
+    lines: Interface,
     url: string,
     readonly opsUrl: string,
     private readonly folder: { readonly path: string; readonly keep: boolean },
   ) {
     super(url);
     this.exited = exitOf(child);
+    lines.on("line", (line) => (this.output += `${line}\n`));
   }
 
   get dataDir(): string {
@@ -62,17 +66,20 @@ export async function startServerProcess(options: StartOptions = {}): Promise<Se
   if (typeof line !== "string")
     throw new Error(`the server did not start, exit code ${String(line)}: ${complaints}`);
   const { url, ops_url } = JSON.parse(line) as { url: string; ops_url: string };
-  return new ServerProcess(child, url, ops_url, { path, keep: options.dataDir !== undefined });
+  return new ServerProcess(child, lines, url, ops_url, { path, keep: options.dataDir !== undefined });
 }
 
-function environmentOf(settings: Settings): Record<string, string> {
-  return Object.fromEntries(SETTINGS.map(({ name, env }) => [env, String(settings[name])]));
+/** As variables, and none of those that happen to be set here. */
+function environmentOf(settings: Settings): Record<string, string | undefined> {
+  return Object.fromEntries(
+    SETTINGS.map(({ name, env }) => [env, settings[name] === undefined ? undefined : String(settings[name])]),
+  );
 }
 
 function exitOf(child: ChildProcess): Promise<Exit> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null)
       resolve({ code: child.exitCode, signal: child.signalCode });
-    else child.once("exit", (code, signal) => resolve({ code, signal }));
+    else child.once("close", (code, signal) => resolve({ code, signal }));
   });
 }

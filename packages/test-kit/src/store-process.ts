@@ -8,7 +8,7 @@ import { openEngine } from "@daybook/engine-embedded";
  *     append   one event after the other from some writers at once; a line for each that was acknowledged
  *     close    closes the store and ends
  */
-const [folder = "", task = "hold", first = "1"] = process.argv.slice(2);
+const [folder = "", task = "hold", life = "1"] = process.argv.slice(2);
 
 const engine = await openEngine(folder, { settings: { segmentBytes: 50_000, flushDelayMs: 5 } }).catch(
   (error: unknown) => {
@@ -21,12 +21,12 @@ if (task === "close") await engine.close();
 if (task === "hold") setInterval(() => undefined, 60_000);
 if (task === "append") {
   await create(engine, "s").catch(() => undefined);
-  await Promise.all(["a", "b", "c"].map((producer) => appendForEver(producer)));
+  await Promise.all(["a", "b", "c"].map((name) => appendForEver(`${name}${life}`)));
 }
 
 async function appendForEver(producer: string): Promise<never> {
-  for (let seq = Number(first); ; seq++) {
-    const became = await appendOne(engine, "s", note(producer, seq, `{"n":"${producer}${seq}"}`));
+  for (let seq = 1; ; seq++) {
+    const became = await appendOne(engine, "s", note(producer, seq, `{"n":"${producer}.${seq}"}`));
     process.stdout.write(`stored ${producer} ${seq} ${became}\n`);
   }
 }

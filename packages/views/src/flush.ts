@@ -6,6 +6,7 @@ import {
   type SessionHeader,
 } from "@daybook/core";
 import type { FramePosition, IndexRun } from "./frame-position.js";
+import { inSlices } from "./in-slices.js";
 import type { LifecycleNote } from "./lifecycle-note.js";
 import type { NewKeyVersion, OpenLog } from "./open-log.js";
 import {
@@ -35,7 +36,13 @@ export type Change = readonly [key: Key, value?: unknown];
 /** Where a log stands in the lists. */
 export interface Listed {
   readonly archived: boolean;
+  /** Not the head's: that of a log whose create entry is zeroed does not know it any more. */
+  readonly createdAtMs: number;
   readonly updatedAtMs: number;
+}
+
+export function placeInLists({ archived, createdAtMs, updatedAtMs }: Head): Listed {
+  return { archived, createdAtMs, updatedAtMs };
 }
 
 /** What a log was when it was taken; the log itself goes on. */
@@ -55,16 +62,38 @@ interface Taken<Log extends OpenLog = OpenLog> {
   readonly listedBefore: Listed | undefined;
 }
 
+const NO_RUNS: readonly IndexRun[] = [];
+
 /**
- * What a set of changed logs adds to the views. Taking is quick, because it has to happen between two decisions;
- * the records are made later, a few at a time.
+ * What a set of changed logs adds to the views. Collecting them costs nothing at once, however many they are: a log
+ * is taken when its records are made, a few at a time, or just before it changes again, so that what is written is
+ * the state of one moment.
  */
 export class Flush<Log extends OpenLog = OpenLog> {
+  private readonly changed: Log[] = [];
   private readonly taken: Taken<Log>[] = [];
 
-  /** Takes what is new of a log, as it stands now. */
+  get isEmpty(): boolean {
+    return this.changed.length === 0;
+  }
+
+  /** Every log that was added; one that was reset in between may stand here twice. */
+  get logs(): readonly Log[] {
+    return this.changed;
+  }
+
+  /** A log is about to change. Comes before the change: an earlier flush may want the log as it stands now. */
+  add(log: Log): void {
+    if (log.changedIn === this) return;
+    log.changedIn?.take(log);
+    log.changedIn = this;
+    this.changed.push(log);
+  }
+
+  /** Takes what is new of a log, as it stands now; does nothing the second time. */
   take(log: Log): void {
     const { id, head } = log;
+    if (log.changedIn !== this) return;
     // Erased payloads without their erase entry so far: there is nothing true to say about this log yet.
     if (id === undefined || head === undefined || (log.zeroed && head.status !== "deleted")) return;
     const deleted = head.status === "deleted";
@@ -76,45 +105,48 @@ export class Flush<Log extends OpenLog = OpenLog> {
       lastEventMs: log.lastEventMs,
       headerAt: log.headerAt,
       header: log.header,
-      openRun: { ...log.openRun, positions: [...log.openRun.positions] },
-      finishedRuns: [...log.finishedRuns],
+      openRun: log.takeOpenRun(),
+      finishedRuns: log.finishedRuns.length === 0 ? NO_RUNS : [...log.finishedRuns],
       windows: deleted ? [] : log.takeDirtyWindows(),
       keyVersions: deleted ? [] : log.newKeyVersions.splice(0),
       lifecycle: log.newLifecycle.splice(0),
       listedBefore: log.listed,
     });
-    log.dirty = false;
-    log.listed = deleted ? undefined : { archived: head.archived, updatedAtMs: head.updatedAtMs };
-  }
-
-  get logs(): Log[] {
-    return this.taken.map(({ log }) => log);
+    log.changedIn = undefined;
+    log.listed = deleted ? undefined : placeInLists(head);
   }
 
   /** The views have it all now: memory need not. */
-  release(): void {
-    for (const { log, finishedRuns, header } of this.taken) log.release(finishedRuns.length, header);
+  async release(): Promise<void> {
+    await inSlices(this.taken, ({ log, finishedRuns, header }) => log.release(finishedRuns.length, header));
   }
 
   /** The records, log by log. `get` reads what the views hold. */
   *changes(get: (key: Key) => unknown): Generator<Change> {
-    for (const taken of this.taken) {
-      const { number } = taken.log;
-      yield [headKey(number), encodeHeadRecord(taken)];
-      for (const run of taken.finishedRuns) yield [runKey(number, run), run.positions];
-      for (const [producerId, window] of taken.windows)
-        yield [producerKey(number, producerId), encodeWindow(window)];
-      for (const { key, version } of taken.keyVersions) {
-        yield [versionKey(number, key, version.version), [version.seq, version.deleted ? 1 : 0]];
-        yield [stateKey(number, key), encodeKeyVersion(version)];
-      }
-      for (const note of taken.lifecycle) {
-        yield [lifecycleKey(taken.id.tenant, note.position), encodeLifecycleNote(number, note)];
-      }
-      if (taken.head.status === "deleted") yield* erased(taken, get);
-      else yield* listed(taken, get);
+    let written = 0;
+    for (const log of this.changed) {
+      this.take(log);
+      // More than this one, when others had to be taken early.
+      for (; written < this.taken.length; written++) yield* changesOf(this.taken[written] as Taken, get);
     }
   }
+}
+
+function* changesOf(taken: Taken, get: (key: Key) => unknown): Generator<Change> {
+  const { number } = taken.log;
+  yield [headKey(number), encodeHeadRecord(taken)];
+  for (const run of taken.finishedRuns) yield [runKey(number, run), run.positions];
+  for (const [producerId, window] of taken.windows)
+    yield [producerKey(number, producerId), encodeWindow(window)];
+  for (const { key, version } of taken.keyVersions) {
+    yield [versionKey(number, key, version.version), [version.seq, version.deleted ? 1 : 0]];
+    yield [stateKey(number, key), encodeKeyVersion(version)];
+  }
+  for (const note of taken.lifecycle) {
+    yield [lifecycleKey(taken.id.tenant, note.position), encodeLifecycleNote(number, note)];
+  }
+  if (taken.head.status === "deleted") yield* erased(taken, get);
+  else yield* listed(taken, get);
 }
 
 function* listed(taken: Taken, get: (key: Key) => unknown): Generator<Change> {
@@ -151,8 +183,8 @@ function* erased(taken: Taken, get: (key: Key) => unknown): Generator<Change> {
   yield [indexedKey(log.number)];
 }
 
-function* unlisted({ id, head }: Taken, { archived, updatedAtMs }: Listed): Generator<Change> {
-  const values = { id: 0, created: head.createdAtMs, updated: updatedAtMs };
+function* unlisted({ id }: Taken, { archived, createdAtMs, updatedAtMs }: Listed): Generator<Change> {
+  const values = { id: 0, created: createdAtMs, updated: updatedAtMs };
   for (const sort of Object.keys(SORTS) as (keyof typeof SORTS)[]) {
     yield [listKey(id.tenant, { archived, sort, value: values[sort], id: id.id })];
   }

@@ -22,7 +22,7 @@ class Session {
 
   constructor() {
     const entry = { kind: "create", session: new LogId("acme", "s"), header: HEADER } as const;
-    this.log.fold({ kind: "header", entry }, 1, { ...POSITION, count: 0 });
+    this.log.foldHeader(entry, 1, { ...POSITION, count: 0 });
   }
 
   /** One frame of events: a producer and its next numbers. */
@@ -31,7 +31,7 @@ class Session {
       producer: { id, seq: from + index },
       state: [],
     }));
-    this.log.fold({ kind: "events", seq: this.lastSeq + 1, events }, 1, { ...POSITION, count });
+    this.log.foldEvents(events, this.lastSeq + 1, 1, { ...POSITION, count });
     this.lastSeq += count;
   }
 

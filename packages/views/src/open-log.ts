@@ -2,7 +2,7 @@ import {
   applyEntry,
   type EventEntry,
   forgetPairs,
-  headAfterEvent,
+  headAfterEvents,
   type Head,
   type HeaderEntry,
   type KeyVersion,
@@ -11,10 +11,11 @@ import {
   type ProducerWindow,
   rememberPair,
   type SessionHeader,
+  type StateOperation,
 } from "@daybook/core";
 import { LIMITS } from "@daybook/protocol";
 import { type FramePosition, type IndexRun, pushPosition, RUN_FRAMES } from "./frame-position.js";
-import type { Listed } from "./flush.js";
+import { type Listed, placeInLists } from "./flush.js";
 import { type LifecycleKind, lifecycleKindOf, type LifecycleNote } from "./lifecycle-note.js";
 import type { HeadRecord } from "./records.js";
 
@@ -36,10 +37,6 @@ export interface NewKeyVersion {
 /** The part of an event entry that the views need; recovery reads only this much of an event. */
 export type FoldedEvent = Pick<EventEntry, "producer" | "state">;
 
-export type FoldedFrame =
-  | { readonly kind: "events"; readonly seq: number; readonly events: readonly FoldedEvent[] }
-  | { readonly kind: "header"; readonly entry: HeaderEntry };
-
 /**
  * A log in memory: the fold of all its frames, of which the views have those up to their stand. The same fold runs
  * when a command is committed, at recovery and when the views are rebuilt, so the three cannot disagree.
@@ -54,6 +51,7 @@ export class OpenLog {
   /** Runs that are finished but not yet in the views. */
   readonly finishedRuns: IndexRun[] = [];
   openRun: IndexRun = { nextSeq: 1, ordinal: 0, positions: [] };
+  private openRunTaken = false;
   readonly windows = new Map<string, ProducerWindow>();
   private dirtyWindows = new Set<string>();
   readonly keys = new Map<string, KeyVersion>();
@@ -62,7 +60,8 @@ export class OpenLog {
   readonly newLifecycle: LifecycleNote[] = [];
   /** Some payloads are gone already: only an erase entry can follow. */
   zeroed = false;
-  dirty = false;
+  /** The flush that will take what changed in this log. */
+  changedIn: { take(log: OpenLog): void } | undefined;
   /** What the views' lists say of this log now; undefined while they do not have it. */
   listed: Listed | undefined;
   private leastRecent: Map<string, number> | undefined;
@@ -81,7 +80,7 @@ export class OpenLog {
     this.openRun = record.openRun;
     this.lastEventMs = record.lastEventMs;
     if (record.head.status !== "deleted") {
-      this.listed = { archived: record.head.archived, updatedAtMs: record.head.updatedAtMs };
+      this.listed = placeInLists(record.head);
     }
   }
 
@@ -99,7 +98,7 @@ export class OpenLog {
     this.newKeyVersions.length = 0;
     this.newLifecycle.length = 0;
     this.zeroed = false;
-    this.dirty = false;
+    this.changedIn = undefined;
     this.listed = undefined;
     this.leastRecent = undefined;
   }
@@ -114,6 +113,12 @@ export class OpenLog {
       }
     }
     if (this.keys.size > CACHED_MAX && this.newKeyVersions.length === 0) this.keys.clear();
+  }
+
+  /** The open run, for a flush: it is copied before it changes again. */
+  takeOpenRun(): IndexRun {
+    this.openRunTaken = true;
+    return this.openRun;
   }
 
   /** The producers that changed since this was last asked. */
@@ -140,17 +145,17 @@ export class OpenLog {
     return this.keys.get(key) ?? this.records.key(this.number, key);
   }
 
-  /** One more frame of this log. */
-  fold(frame: FoldedFrame, atMs: number, position: FramePosition): void {
-    this.dirty = true;
-    if (frame.kind === "header") {
-      this.foldHeader(frame.entry, atMs, position);
-      return;
-    }
-    this.index(position, frame.seq);
+  /** One more frame of this log, with events from `firstSeq` on. */
+  foldEvents(events: readonly FoldedEvent[], firstSeq: number, atMs: number, position: FramePosition): void {
+    this.index(position, firstSeq);
     if (this.zeroed) return;
-    let seq = frame.seq;
-    for (const event of frame.events) this.foldEvent(event, seq++);
+    this.head = headAfterEvents(this.head, firstSeq, events.length);
+    let seq = firstSeq;
+    for (const event of events) {
+      if (event.producer !== null) this.remember(event.producer, seq);
+      if (event.state.length > 0) this.foldState(event.state, seq);
+      seq++;
+    }
     this.lastEventMs = atMs;
     if (this.pairs > LIMITS.sessionPairsMax) this.forgetLeastRecent();
   }
@@ -158,12 +163,12 @@ export class OpenLog {
   /** A frame whose payload was erased: only its place is known, and what kind of change it was. */
   foldZeroed(position: FramePosition, seq: number, atMs: number, kind: LifecycleKind | undefined): void {
     this.zeroed = true;
-    this.dirty = true;
     if (kind !== undefined) this.newLifecycle.push({ kind, position, atMs, version: 0 });
     this.index(position, position.count === 0 ? seq + 1 : seq);
   }
 
-  private foldHeader(entry: HeaderEntry, atMs: number, position: FramePosition): void {
+  /** One more frame of this log, with a header change. */
+  foldHeader(entry: HeaderEntry, atMs: number, position: FramePosition): void {
     this.applyHeader(entry, atMs, position);
     const version = this.head?.version ?? 0;
     this.newLifecycle.push({ kind: lifecycleKindOf(entry), position, atMs, version });
@@ -189,10 +194,8 @@ export class OpenLog {
     }
   }
 
-  private foldEvent(event: FoldedEvent, seq: number): void {
-    this.head = headAfterEvent(this.head, seq);
-    if (event.producer !== null) this.remember(event.producer, seq);
-    for (const operation of event.state) {
+  private foldState(operations: readonly StateOperation[], seq: number): void {
+    for (const operation of operations) {
       const version = nextVersion(this.key(operation.key), operation, seq);
       this.keys.set(operation.key, version);
       this.newKeyVersions.push({ key: operation.key, version });
@@ -244,8 +247,11 @@ export class OpenLog {
       this.finishedRuns.push(this.openRun);
       this.openRun = { nextSeq, ordinal: this.openRun.ordinal + RUN_FRAMES, positions: [] };
     } else if (this.openRun.positions.length === 0) {
-      this.openRun = { ...this.openRun, nextSeq, positions: [] };
+      this.openRun = { nextSeq, ordinal: this.openRun.ordinal, positions: [] };
+    } else if (this.openRunTaken) {
+      this.openRun = { ...this.openRun, positions: [...this.openRun.positions] };
     }
+    this.openRunTaken = false;
     pushPosition(this.openRun.positions, position);
   }
 }

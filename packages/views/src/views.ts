@@ -19,6 +19,7 @@ import {
   stateKey,
 } from "./records.js";
 import type { Flush } from "./flush.js";
+import { inSlices } from "./in-slices.js";
 import {
   closeEnvironment,
   compacted,
@@ -147,14 +148,12 @@ export class Views implements LogRecords {
   async write(flush: Flush, stand: Stand): Promise<number> {
     let records = 0;
     await this.database.transaction(async () => {
-      let sliceEnds = performance.now() + SLICE_MS;
-      for (const [key, value] of flush.changes((wanted) => this.database.get(wanted))) {
+      const changes = flush.changes((wanted) => this.database.get(wanted));
+      await inSlices(changes, ([key, value]) => {
         if (value === undefined) void this.database.remove(key);
         else void this.database.put(key, value);
-        if (++records % 32 !== 0 || performance.now() < sliceEnds) continue;
-        await new Promise((resolve) => setImmediate(resolve));
-        sliceEnds = performance.now() + SLICE_MS;
-      }
+        records++;
+      });
       void this.database.put(metaKey("stand"), stand);
     });
     this.database.resetReadTxn();
@@ -208,9 +207,6 @@ export class Views implements LogRecords {
     this.rememberSize("closed");
   }
 }
-
-/** How long one slice of a write holds the event loop. */
-const SLICE_MS = 1;
 
 const FORGET_AT_ONCE = 2_000;
 

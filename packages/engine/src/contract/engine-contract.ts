@@ -686,7 +686,7 @@ export function describeEngine(name: string, makeStore: () => Promise<StoreUnder
           () => engine.watch(sessionId("s"), () => undefined),
         ];
         for (const call of later) {
-          await expect((async () => call())()).rejects.toMatchObject({ code: "shutting_down" });
+          await expect((async () => await call())()).rejects.toMatchObject({ code: "shutting_down" });
         }
         await engine.close();
       });

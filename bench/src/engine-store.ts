@@ -1,0 +1,103 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { decideAppend, decideCreate, encodeEvent, LogId, needsOfAppend, type NewEvent } from "@daybook/core";
+import { type EmbeddedEngine, openEngine } from "@daybook/engine-embedded";
+
+/** What an event takes in the log: its JSON, and the frame's header. */
+export const EVENT_BYTES = 400;
+export const FRAME_BYTES = EVENT_BYTES + 40;
+
+const PRODUCER = "bench";
+const CREATED_AT_ONCE = 5_000;
+
+/** An event whose JSON, as it is stored, has 400 bytes. */
+export function eventOf(producerSeq: number): NewEvent {
+  const event = {
+    type: "chat.message",
+    payload: '{"text":""}',
+    actor: "agent:bench",
+    producer: { id: PRODUCER, seq: producerSeq },
+  };
+  const bytes = encodeEvent(event, producerSeq, "2026-01-01T00:00:00.000Z").length;
+  return { ...event, payload: `{"text":"${"x".repeat(Math.max(0, EVENT_BYTES - bytes))}"}` };
+}
+
+/** Sessions of a store under test, each with one producer that goes on from where it was. */
+export class Sessions {
+  readonly ids: readonly LogId[];
+  private readonly appended: number[];
+  private next = 0;
+
+  constructor(prefix: string, count: number) {
+    this.ids = Array.from({ length: count }, (_, index) => new LogId("bench", `${prefix}${index}`));
+    this.appended = this.ids.map(() => 0);
+  }
+
+  async create(engine: EmbeddedEngine): Promise<void> {
+    const header = { creator: { type: "service", id: "bench" }, title: null, metadata: "{}" };
+    for (let first = 0; first < this.ids.length; first += CREATED_AT_ONCE) {
+      await Promise.all(
+        this.ids
+          .slice(first, first + CREATED_AT_ONCE)
+          .map((session) => engine.transact(session, {}, (head) => decideCreate(head, { session, header }))),
+      );
+    }
+  }
+
+  /** Appends to the next session, going around in an order that no cache likes. */
+  async appendNext(engine: EmbeddedEngine, count = 1): Promise<void> {
+    // A prime that divides no session count in use: every session gets its turn.
+    this.next = (this.next + 7_919) % this.ids.length;
+    await this.append(engine, this.next, count);
+  }
+
+  async append(engine: EmbeddedEngine, session: number, count = 1): Promise<void> {
+    const id = this.ids[session];
+    const before = this.appended[session];
+    if (id === undefined || before === undefined) throw new Error(`there is no session ${session}`);
+    this.appended[session] = before + count;
+    const events = Array.from({ length: count }, (_, index) => eventOf(before + index + 1));
+    const command = { events, batch: count > 1 };
+    await engine.transact(id, needsOfAppend(command), (head, facts, now) =>
+      decideAppend(head, facts, command, now),
+    );
+  }
+}
+
+/** A folder of its own for one scenario, removed at the end. */
+export class Folder implements AsyncDisposable {
+  private constructor(readonly path: string) {}
+
+  static async make(): Promise<Folder> {
+    return new Folder(await mkdtemp(join(tmpdir(), "daybook-bench-")));
+  }
+
+  get data(): string {
+    return join(this.path, "data");
+  }
+
+  /** Opens the store in it. What is fatal ends the benchmark. */
+  open(): Promise<EmbeddedEngine> {
+    const fatal = (error: Error): never => {
+      throw error;
+    };
+    return openEngine(this.data, { events: { fatal } });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.path, { recursive: true, force: true });
+  }
+}
+
+/** Until the views have everything: what comes next is measured without them. */
+export async function viewsCaughtUp(engine: EmbeddedEngine): Promise<void> {
+  await engine.list({
+    tenant: "bench",
+    archived: "no",
+    metadata: [],
+    sort: "id",
+    order: "asc",
+    limit: 1,
+  });
+}

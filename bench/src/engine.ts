@@ -1,0 +1,36 @@
+import { batches, manySessions, oneSession, stalls } from "./engine-append.js";
+import { erasure, replay } from "./engine-history.js";
+import { starts } from "./engine-start.js";
+import type { BenchOptions, Group } from "./options.js";
+import type { Row } from "./row.js";
+
+/** Everything that is measured on the embedded engine itself, in this process. */
+const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]>>> = {
+  "engine-many-sessions": manySessions,
+  "engine-one-session": oneSession,
+  "engine-batches": batches,
+  "engine-stalls": stalls,
+  "engine-replay": replay,
+  "engine-erasure": erasure,
+  "engine-start": starts,
+};
+
+export const engineGroup: Group = {
+  title: "engine: the embedded store alone, 400-byte events, fsync on",
+  scenarios: Object.keys(SCENARIOS),
+  run: runEngineBench,
+};
+
+async function runEngineBench(
+  options: BenchOptions,
+  names: readonly string[],
+  say: (line: string) => void,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const [name, scenario] of Object.entries(SCENARIOS)) {
+    if (!names.includes(name)) continue;
+    say(`${name} …`);
+    rows.push(...(await scenario(options)));
+  }
+  return rows;
+}
