@@ -82,7 +82,7 @@ async function streamOutcome(path: string, token: string | undefined): Promise<s
 async function joinOutcome(topic: string, token: string | undefined, session: string): Promise<string> {
   if (token === undefined) return upgradeOutcome(channelUrl(auth.url, undefined));
   using socket = await ChannelSocket.open(auth.url, { token: await auth.token() });
-  return socket.join(topic.replace("ID", session), { token });
+  return await socket.join(topic.replace("ID", session), { token });
 }
 
 const ROWS: readonly Row[] = [
@@ -303,7 +303,7 @@ async function makeBadTokens(bad: Map<string, string | undefined>): Promise<void
     ["garbage", "garbage"],
     ["three garbage parts", "a.b.c"],
     ["expired", await auth.token({ exp: now - 5 })],
-    ["not yet valid", await auth.token({ nbf: now + 30 })],
+    ["not yet valid", await auth.token({ nbf: now + 3_600 })],
     ["wrong audience", await auth.token({ aud: "somebody-else" })],
     ["no audience", await auth.token({ aud: undefined })],
     ["wrong issuer", await auth.token({ iss: "https://elsewhere.example" })],

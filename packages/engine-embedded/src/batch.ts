@@ -204,7 +204,7 @@ export class Batch {
   /** Puts the header before a payload that is written already, and says where the frame will stand. */
   private addFrame(
     log: LiveLog,
-    header: Omit<FrameHeader, "log" | "payloadBytes" | "payloadCrc">,
+    header: Omit<FrameHeader, "log" | "payloadBytes" | "payloadCrc" | "movedFrom">,
     payloadEnd: number,
   ): FramePosition {
     const start = this.length;
@@ -219,6 +219,7 @@ export class Batch {
       atMs: header.atMs,
       payloadBytes: payload.length,
       payloadCrc: crc32(payload),
+      movedFrom: 0,
     });
     this.length = payloadEnd;
     this.frames++;

@@ -3,6 +3,7 @@ import type { Views } from "@daybook/views";
 import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import type { Reader } from "./reader.js";
+import { reclaimSegment } from "./reclaim-segment.js";
 import type { Segments } from "./segments.js";
 import type { EngineEvents } from "./settings.js";
 import type { ViewWriter } from "./view-writer.js";
@@ -87,8 +88,10 @@ export class Eraser {
     const { segments, views, table, viewWriter, reader } = this.parts;
     await viewWriter.caughtUp(PATIENCE_MS);
     let positions: FramePosition[] = [];
+    const touched = new Set<number>();
     for (const position of reader.allPositions(log)) {
       positions.push(position);
+      touched.add(position.segment);
       if (positions.length < FRAMES_AT_ONCE) continue;
       await segments.zero(positions);
       if (this.closed) return false;
@@ -98,6 +101,10 @@ export class Eraser {
     if (this.closed) return false;
     await views.forget(log.number);
     table.forget(log);
+    for (const segment of touched) {
+      if (this.closed) return true;
+      await reclaimSegment(segments, views, segment);
+    }
     return true;
   }
 }

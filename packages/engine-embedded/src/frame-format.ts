@@ -8,9 +8,9 @@ import type { HeaderEntry } from "@daybook/core";
  *     batch     header(32)  frame  frame …            written and synced as one: all of it counts or none
  *     frame     header(40)  payload
  *
- *     segment header   magic 8 · crc 4 · version 4 · segment 4 · 0 4 · first batch 6 · 0 2 · previous length 6 · 0 2 · store id 16 · 0 8
+ *     segment header   magic 8 · crc 4 · version 4 · segment 4 · hollow 4 · first batch 6 · 0 2 · previous length 6 · 0 2 · store id 16 · 0 8
  *     batch header     magic 8 · crc 4 · segment 4 · batch 6 · 0 2 · body bytes 4 · frames 4
- *     frame header     crc 4 · payload bytes 4 · payload crc 4 · kind 1 · flags 1 · count 2 · log 6 · seq 6 · time 8 · 0 4
+ *     frame header     crc 4 · payload bytes 4 · payload crc 4 · kind 1 · flags 1 · count 2 · log 6 · seq 6 · time 8 · moved from 4
  *
  * A batch's magic begins with bytes that no JSON text can hold, so nothing that a client sends looks like a batch.
  * No text of tenants, sessions or producers stands in a header: payloads can be zeroed, headers stay.
@@ -37,6 +37,8 @@ export interface SegmentHeader {
   readonly previousLength: number;
   /** 32 hex digits: which store this file belongs to. */
   readonly storeId: string;
+  /** Everything in it was erased: only erase entries are left, and batch numbers have gaps. */
+  readonly hollow: boolean;
 }
 
 export interface BatchHeader {
@@ -60,6 +62,8 @@ export interface FrameHeader {
   readonly atMs: number;
   readonly payloadBytes: number;
   readonly payloadCrc: number;
+  /** In a hollow segment: where the frame stood before; 0 elsewhere. Places in feeds name it. */
+  readonly movedFrom: number;
 }
 
 export function encodeSegmentHeader(header: SegmentHeader): Buffer {
@@ -67,6 +71,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
   SEGMENT_MAGIC.copy(bytes, 0);
   bytes.writeUInt32LE(FORMAT_VERSION, 12);
   bytes.writeUInt32LE(header.segment, 16);
+  bytes.writeUInt32LE(header.hollow ? 1 : 0, 20);
   bytes.writeUIntLE(header.firstBatch, 24, 6);
   bytes.writeUIntLE(header.previousLength, 32, 6);
   bytes.write(header.storeId, 40, "hex");
@@ -81,6 +86,7 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | "bad" | "unk
   if (bytes.readUInt32LE(12) !== FORMAT_VERSION) return "unknown_version";
   return {
     segment: bytes.readUInt32LE(16),
+    hollow: bytes.readUInt32LE(20) === 1,
     firstBatch: bytes.readUIntLE(24, 6),
     previousLength: bytes.readUIntLE(32, 6),
     storeId: bytes.toString("hex", 40, 56),
@@ -119,7 +125,7 @@ export function writeFrameHeader(into: Buffer, at: number, header: FrameHeader):
   into.writeUIntLE(header.log, at + 16, 6);
   into.writeUIntLE(header.seq, at + 22, 6);
   into.writeDoubleLE(header.atMs, at + 28);
-  into.writeUInt32LE(0, at + 36);
+  into.writeUInt32LE(header.movedFrom, at + 36);
   into.writeUInt32LE(crc32(into.subarray(at + 4, at + FRAME_HEADER_BYTES)), at);
 }
 
@@ -139,6 +145,7 @@ export function decodeFrameHeader(bytes: Buffer, at: number): FrameHeader | unde
     atMs: bytes.readDoubleLE(at + 28),
     payloadBytes: bytes.readUInt32LE(at + 4),
     payloadCrc: bytes.readUInt32LE(at + 8),
+    movedFrom: bytes.readUInt32LE(at + 36),
   };
 }
 

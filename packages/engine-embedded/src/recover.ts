@@ -23,6 +23,7 @@ export interface Recovered {
  * can be in it: in the last segment, with no batch behind it. Anything else refuses and changes nothing.
  */
 export async function recover(segments: Segments, views: Views, table: LogTable): Promise<Recovered> {
+  await refuseHollowStand(segments, views);
   const run = new Recovery(segments, views, table);
   await run.readAll();
   return run.finish();
@@ -30,9 +31,16 @@ export async function recover(segments: Segments, views: Views, table: LogTable)
 
 /** The same, for looking only: the log is left as it is. */
 export async function bringForward(segments: Segments, views: Views, table: LogTable): Promise<void> {
+  await refuseHollowStand(segments, views);
   const run = new Recovery(segments, views, table);
   await run.readAll();
   await run.flush();
+}
+
+/** Views older than a segment's hollowing cannot go on in it: they are made anew. */
+async function refuseHollowStand(segments: Segments, views: Views): Promise<void> {
+  if (views.stand !== undefined && segments.header(views.stand.segment)?.hollow === true)
+    await views.startOver();
 }
 
 class Recovery {
@@ -93,6 +101,9 @@ class Recovery {
       }
       this.segment = segment;
       this.offset = found.offset;
+      // What was left out of a hollow segment still counts as batches.
+      if (header?.hollow === true)
+        this.nextBatch = this.segments.header(segment + 1)?.firstBatch ?? this.nextBatch;
       if (found.kind === "end") return;
       const last = segment === this.segments.count;
       if (!last || found.batchAfter) throw damaged(segmentName(segment), found.offset, found.why);
@@ -112,7 +123,7 @@ class Recovery {
       this.table.changing(log);
       const position = {
         segment,
-        offset,
+        offset: header.movedFrom === 0 ? offset : header.movedFrom,
         bytes: FRAME_HEADER_BYTES + header.payloadBytes,
         count: header.count,
       };

@@ -47,8 +47,8 @@ export class SegmentScan {
     private readonly segment: number,
     private offset: number,
     private nextBatch: number,
-    /** Only the last segment can end in a batch that was not synced. */
-    private readonly isLast: boolean,
+    /** Only the last segment can end in a batch that was not synced; only a hollow one leaves batches out. */
+    private readonly kind: { readonly isLast: boolean; readonly isHollow: boolean },
   ) {
     this.bufferAt = offset;
   }
@@ -61,16 +61,17 @@ export class SegmentScan {
     }
     const header = decodeBatchHeader(this.buffer, offset - this.bufferAt);
     if (header === undefined) return this.bad("no batch header where one should begin");
-    if (header.segment !== this.segment || header.batch !== this.nextBatch) {
+    const isNext = this.kind.isHollow ? header.batch >= this.nextBatch : header.batch === this.nextBatch;
+    if (header.segment !== this.segment || !isNext) {
       return this.bad(`batch ${header.batch} of segment ${header.segment} where ${this.nextBatch} should be`);
     }
     if (!(await this.load(BATCH_HEADER_BYTES + header.bodyBytes))) return this.bad("an incomplete batch");
     const frames = this.framesOf(header);
     if (typeof frames === "string") return this.bad(frames);
-    const torn = this.isLast ? lostPayload(frames) : undefined;
+    const torn = this.kind.isLast ? lostPayload(frames) : undefined;
     if (torn !== undefined && !(await this.batchFollows(header))) return this.bad(torn);
     this.offset += BATCH_HEADER_BYTES + header.bodyBytes;
-    this.nextBatch++;
+    this.nextBatch = header.batch + 1;
     return { header, offset, end: this.offset, frames };
   }
 

@@ -16,6 +16,7 @@ import { type LogFile, type LogFiles, writeAll } from "./log-files.js";
 import { damaged, StoreRefused, unreadable } from "./refusals.js";
 import { SegmentScan } from "./scan-segment.js";
 
+const HOLLOW_SUFFIX = ".hollow";
 /** Sealed segments kept open for reading. */
 const OPEN_FILES_MAX = 64;
 /** Frames this close are read together … */
@@ -50,6 +51,7 @@ export class Segments {
     const numbers = (await files.list())
       .flatMap((name) => segmentOfName(name) ?? [])
       .sort((one, other) => one - other);
+    if (mode !== "read") await removeUnfinished(files);
     const headers: SegmentHeader[] = [];
     for (const [index, number] of numbers.entries()) {
       if (number !== index + 1) throw damaged(segmentName(index + 1), 0, "the file is missing");
@@ -75,7 +77,7 @@ export class Segments {
 
   private static async begin(files: LogFiles): Promise<Segments> {
     const storeId = randomBytes(16).toString("hex");
-    const header: SegmentHeader = { segment: 1, firstBatch: 1, previousLength: 0, storeId };
+    const header: SegmentHeader = { segment: 1, firstBatch: 1, previousLength: 0, storeId, hollow: false };
     const tail = await createSegment(files, header);
     return new Segments(files, storeId, [header], tail, SEGMENT_HEADER_BYTES);
   }
@@ -100,10 +102,10 @@ export class Segments {
   async scan(segment: number, from?: Stand): Promise<SegmentScan> {
     const header = this.headers[segment - 1] as SegmentHeader;
     const file = await this.handle(segment);
-    const isLast = segment === this.last.segment;
+    const kind = { isLast: segment === this.last.segment, isHollow: header.hollow };
     return from?.segment === segment
-      ? new SegmentScan(file, segment, from.offset, from.nextBatch, isLast)
-      : new SegmentScan(file, segment, SEGMENT_HEADER_BYTES, header.firstBatch, isLast);
+      ? new SegmentScan(file, segment, from.offset, from.nextBatch, kind)
+      : new SegmentScan(file, segment, SEGMENT_HEADER_BYTES, header.firstBatch, kind);
   }
 
   /**
@@ -146,6 +148,7 @@ export class Segments {
       firstBatch,
       previousLength: this.end,
       storeId,
+      hollow: false,
     };
     const tail = await createSegment(this.files, header);
     this.handles.set(last.segment, Promise.resolve(this.tail));
@@ -188,11 +191,29 @@ export class Segments {
   async zero(positions: readonly FramePosition[]): Promise<void> {
     const touched = new Set<LogFile>();
     for (const { segment, offset, bytes } of positions) {
+      if (this.header(segment)?.hollow === true) continue;
       const file = await this.handle(segment);
       touched.add(file);
       await writeAll(file, Buffer.alloc(bytes - FRAME_HEADER_BYTES), offset + FRAME_HEADER_BYTES);
     }
     for (const file of touched) await synced(file);
+  }
+
+  /** Puts a hollow file in the place of a sealed segment. Either the old or the new one is there after a crash. */
+  async replaceByHollow(segment: number, batches: readonly Buffer[]): Promise<void> {
+    const header = { ...(this.headers[segment - 1] as SegmentHeader), hollow: true };
+    const name = segmentName(segment);
+    const temporary = `${name}${HOLLOW_SUFFIX}`;
+    const file = await this.files.open(temporary, "create");
+    await writeAll(file, Buffer.concat([encodeSegmentHeader(header), ...batches]), 0);
+    await synced(file);
+    await file.close();
+    await this.files.rename(temporary, name);
+    await this.files.syncFolder().catch(syncFailed);
+    this.headers[segment - 1] = header;
+    const old = this.handles.get(segment);
+    this.handles.delete(segment);
+    if (old !== undefined) closeLater(old);
   }
 
   freeBytes(): Promise<number> {
@@ -221,12 +242,16 @@ export class Segments {
   private async closeOldest(): Promise<void> {
     for (const [segment, handle] of this.handles) {
       this.handles.delete(segment);
-      // A read may be under way on it: leave it a while before the descriptor goes.
-      setTimeout(() => void handle.then((file) => file.close()), 10_000).unref();
+      closeLater(handle);
       return;
     }
     await Promise.resolve();
   }
+}
+
+/** A read may be under way on it: leave it a while before the descriptor goes. */
+function closeLater(handle: Promise<LogFile>): void {
+  setTimeout(() => void handle.then((file) => file.close()), 10_000).unref();
 }
 
 /** A position does not hold the frame that it should. */
@@ -290,6 +315,11 @@ async function readSegmentHeader(files: LogFiles, segment: number): Promise<Segm
   }
 }
 
+/** A hollow file that was not put in place yet: the segment itself is still there. */
+async function removeUnfinished(files: LogFiles): Promise<void> {
+  for (const name of await files.list()) if (name.endsWith(HOLLOW_SUFFIX)) await files.remove(name);
+}
+
 /** Too short to hold anything but its own header. */
 async function isUnbegun(files: LogFiles, segment: number): Promise<boolean> {
   return (await sizeOf(files, segment)) <= SEGMENT_HEADER_BYTES;
@@ -318,6 +348,7 @@ async function checkSealed(files: LogFiles, headers: readonly SegmentHeader[]): 
   const header = headers.at(-1);
   const before = headers.at(-2);
   if (header === undefined || before === undefined) return;
+  if (before.hollow) return;
   if (header.storeId !== before.storeId)
     throw damaged(segmentName(header.segment), 0, "it belongs to another store");
   const size = await sizeOf(files, before.segment);

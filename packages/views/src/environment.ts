@@ -120,6 +120,13 @@ export async function compacted(folder: string, database: Database): Promise<Dat
   return fresh;
 }
 
+/** An empty database in the place of this one. */
+export async function emptied(folder: string, database: Database): Promise<Database> {
+  await database.close();
+  clear(folder);
+  return openDatabase(folder);
+}
+
 function clear(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true, mode: 0o700 });

@@ -177,9 +177,9 @@ export class OpenLog {
   private applyHeader(entry: HeaderEntry, atMs: number, position: FramePosition): void {
     if (entry.kind === "erase") {
       this.id = entry.session;
-      // What the views knew of it before has to be found in them again, so it is kept where it is known.
-      this.head =
-        this.head === undefined && this.zeroed ? erasedHead(atMs) : applyEntry(this.head, entry, atMs);
+      // Of a log whose segments were reclaimed nothing but this entry is left. Otherwise what the views knew of it
+      // before has to be found in them again, so it is kept where it is known.
+      this.head = this.head === undefined ? erasedHead(atMs) : applyEntry(this.head, entry, atMs);
       this.headerAt = undefined;
       this.header = undefined;
       return;

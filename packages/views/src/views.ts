@@ -22,6 +22,7 @@ import type { Flush } from "./flush.js";
 import { inSlices } from "./in-slices.js";
 import {
   closeEnvironment,
+  emptied,
   compacted,
   dataSize,
   forgetSize,
@@ -193,6 +194,18 @@ export class Views implements LogRecords {
     if (record !== undefined) void this.database.put(headKey(log), forgottenHead(record));
     await this.database.remove(erasingKey(log));
     this.database.resetReadTxn();
+  }
+
+  /** Was this log erased, and every byte of it zeroed? */
+  isErased(log: number): boolean {
+    return this.record(log)?.head.status === "deleted" && this.database.get(erasingKey(log)) === undefined;
+  }
+
+  /** Throws everything away: the log will be folded from its beginning. */
+  async startOver(): Promise<void> {
+    this.database = await emptied(this.folder, this.database);
+    this.stand = undefined;
+    this.size = 0;
   }
 
   /** Rids the file of free pages, which may hold text of what was forgotten. Nobody may use the views meanwhile. */
