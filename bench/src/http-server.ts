@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,6 +19,12 @@ export interface ServerOptions {
   readonly profileDir?: string | undefined;
 }
 
+/** Servers that are not disposed of yet: a bench that is interrupted leaves no process and no folder behind. */
+const running = new Set<BenchServer>();
+process.on("exit", () => {
+  for (const server of running) server.drop();
+});
+
 /** `daybook serve` as a user runs it, in a process and a folder of its own. */
 export class BenchServer implements AsyncDisposable {
   private child: ChildProcess | undefined;
@@ -28,7 +35,9 @@ export class BenchServer implements AsyncDisposable {
   private constructor(
     readonly folder: string,
     private readonly options: ServerOptions,
-  ) {}
+  ) {
+    running.add(this);
+  }
 
   static async start(options: ServerOptions = {}): Promise<BenchServer> {
     const server = new BenchServer(await mkdtemp(join(tmpdir(), "daybook-bench-")), options);
@@ -89,12 +98,13 @@ export class BenchServer implements AsyncDisposable {
     if (!answer.ok) throw new Error(`${method} ${path} was answered with ${answer.status}`);
   }
 
-  /** A metric without labels, as the ops listener shows it. */
+  /** A metric as the ops listener shows it, over all its labels. */
   async metric(name: string): Promise<number> {
     const text = await (await fetch(`${this.opsUrl}/metrics`)).text();
-    const value = new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1];
-    if (value === undefined) throw new Error(`the server has no metric ${name}`);
-    return Number(value);
+    const values = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, "gm"))];
+    if (values.length === 0 && !text.includes(`# TYPE ${name} `))
+      throw new Error(`the server has no metric ${name}`);
+    return values.reduce((sum, [, value]) => sum + Number(value), 0);
   }
 
   /** User and system time the process has used. */
@@ -108,6 +118,13 @@ export class BenchServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.end(this.options.profileDir === undefined ? "SIGKILL" : "SIGTERM");
     await rm(this.folder, { recursive: true, force: true });
+    running.delete(this);
+  }
+
+  /** The same at once, for a process that is ending. */
+  drop(): void {
+    this.child?.kill("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 

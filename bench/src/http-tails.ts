@@ -139,6 +139,8 @@ async function settledBytes(server: BenchServer, { options }: HttpContext): Prom
 const SLOW_READERS = 20;
 /** More than all buffers between a server and a reader who does not read. */
 const FILLED_EVENTS = 40_000;
+/** How long their buffers take to fill. */
+const FILLING_MS = 1_000;
 
 /** Readers that stopped reading, on the session that is appended to. */
 export async function slowReaders(context: HttpContext): Promise<Row[]> {
@@ -157,11 +159,15 @@ export async function slowReaders(context: HttpContext): Promise<Row[]> {
   const rate = await halfOfPeak(context, server, generator, { sessions });
   const append = (): Promise<Measured> =>
     measureAppends(context, server, generator, { sessions, requestsPerSecond: rate });
+  let sentMeanwhile = 0;
   const results = await interleave(context, {
     without: append,
     "with 20 slow readers": async () => {
       await readers.run({ kind: "open_tails", target, sessions, tails: SLOW_READERS, reading: false });
+      await sleep(FILLING_MS);
+      const sentBefore = await server.metric("daybook_tail_events_total");
       const measured = await append();
+      sentMeanwhile += (await server.metric("daybook_tail_events_total")) - sentBefore;
       await readers.run({ kind: "close_tails" });
       return measured;
     },
@@ -181,7 +187,7 @@ export async function slowReaders(context: HttpContext): Promise<Row[]> {
       name: `append p99, ${SLOW_READERS} readers that stopped reading`,
       value: median(with20),
       unit: "ms",
-      note: spread(with20),
+      note: notes(spread(with20), `the server sent them ${showNumber(sentMeanwhile)} events meanwhile`),
     },
     judged(
       { name: "with : without", value: median(moved), unit: "ratio", note: spread(moved) },

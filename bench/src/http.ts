@@ -35,7 +35,13 @@ async function runHttpBench(
     if (!names.includes(name)) continue;
     say(`${name} …`);
     await using context = new HttpContext(options, (line) => say(`${name}: ${line}`));
-    rows.push(...(await scenario(context)));
+    try {
+      rows.push(...(await scenario(context)));
+    } catch (error) {
+      // The others are still worth their time; the exit code tells that one is missing.
+      say(`${name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      process.exitCode = 1;
+    }
   }
   return rows;
 }

@@ -96,4 +96,6 @@ function say(line: string): void {
   process.stderr.write(`bench: ${line}\n`);
 }
 
+// Ends by "exit", where servers and folders are cleared away.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 await main();

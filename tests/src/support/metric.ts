@@ -5,5 +5,5 @@ export async function metric(opsUrl: string, name: string): Promise<number> {
   return Number(line?.slice(name.length + 1) ?? 0);
 }
 
-export const openTails = (opsUrl: string, kind: "websocket" | "sse" | "poll"): Promise<number> =>
+export const openTails = (opsUrl: string, kind: "websocket" | "sse" | "poll" | "channel"): Promise<number> =>
   metric(opsUrl, `daybook_open_tails{kind="${kind}"}`);

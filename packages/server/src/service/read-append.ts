@@ -11,6 +11,7 @@ import {
   whyNotAName,
 } from "@daybook/protocol";
 import type { Caller } from "./caller.js";
+import { ownName } from "./own-name.js";
 import { bodyReader, checker, parseBody } from "./read-body.js";
 
 export interface AppendLimits {
@@ -99,7 +100,7 @@ function newEvent(input: EventInput, caller: Caller): NewEvent {
     type: input.type,
     payload: input.payload.text,
     actor: actorFor(input.actor, caller),
-    producer: { id: input.producer_id, seq: input.producer_seq },
+    producer: { id: ownName(input.producer_id), seq: input.producer_seq },
     ...(input.source !== undefined && { source: input.source }),
     ...(input.metadata !== undefined && { metadata: input.metadata.text }),
     ...(input.refs !== undefined && { refs: input.refs.text }),

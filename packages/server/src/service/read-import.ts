@@ -1,6 +1,7 @@
 import { type ImportedEvent, type ImportedHeader, readStateChange, type SessionHeader } from "@daybook/core";
 import { DaybookError, Event, type JsonShape, LIMITS, SessionRecord } from "@daybook/protocol";
 import { Type } from "typebox";
+import { ownName } from "./own-name.js";
 import { bodyReader } from "./read-body.js";
 
 const EVENT: JsonShape = {
@@ -67,7 +68,7 @@ function importedEvent(input: Event): ImportedEvent {
       type: input.type,
       payload: input.payload.text,
       actor: input.actor,
-      producer: { id: input.producer_id, seq: input.producer_seq },
+      producer: { id: ownName(input.producer_id), seq: input.producer_seq },
       metadata: input.metadata.text,
       refs: input.refs.text,
       ...(input.source !== undefined && { source: input.source }),
