@@ -126,7 +126,7 @@ describe("a session token", () => {
     const mine = auth.as(await auth.mint(key, id, { as: "agent:drafter:v2" }));
     expect((await mine.append(id, eventBody(1))).status).toBe(201);
     // Only the first colon parts type and id.
-    expect((await mine.events(id)).json.events[0]?.actor).toBe("agent:drafter");
+    expect((await mine.events(id)).json.events[0]?.actor).toBe("agent:drafter:v2");
   });
 
   test("an event that names another actor is 400 invalid_event; its own is fine", async () => {

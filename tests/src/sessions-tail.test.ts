@@ -320,6 +320,28 @@ describe("the raw tail", () => {
     });
   });
 
+  test("a reader that is slow, but reads, is kept although its pongs come late", async () => {
+    await using own = await startServer({ settings: { pingSeconds: 1 }, store: "memory" });
+    const session = await own.create();
+    const payload = { text: "x".repeat(500_000) };
+    for (let n = 1; n <= 40; n++) await own.append(session, eventBody(n, { payload }));
+    using slow = await openBareSocket(own.url, session);
+    let readBytes = 0;
+    // A fifth of a megabyte at a time, and no pong ever.
+    const { socket } = slow;
+    socket.on("data", (chunk: string) => {
+      readBytes += chunk.length;
+      if (readBytes < 200_000) return;
+      readBytes = 0;
+      socket.pause();
+      setTimeout(() => socket.resume(), 40);
+    });
+    await slow.shows('"seq":40,');
+    expect(socket.destroyed).toBe(false);
+    // Once it has read everything, its silence counts.
+    await within("it is dropped", slow.ended);
+  });
+
   test("deletion closes it with 4004, once what it was sent is there", async () => {
     await server.fill(id, { to: 3 });
     using following = await tail();

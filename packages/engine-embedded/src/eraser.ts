@@ -99,12 +99,17 @@ export class Eraser {
     }
     await segments.zero(positions);
     if (this.closed) return false;
+    for (const segment of touched) {
+      await reclaimSegment(segments, views, { segment, erasing: log.number });
+      if (this.isClosed()) return false;
+    }
     await views.forget(log.number);
     table.forget(log);
-    for (const segment of touched) {
-      if (this.closed) return true;
-      await reclaimSegment(segments, views, segment);
-    }
     return true;
+  }
+
+  /** Asked anew after every wait. */
+  private isClosed(): boolean {
+    return this.closed;
   }
 }

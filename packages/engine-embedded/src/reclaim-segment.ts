@@ -12,7 +12,11 @@ import type { Segments } from "./segments.js";
  * Gives back the space of a sealed segment in which everything was erased. What stays are the erase entries: they say
  * that ids are used up, and where in the feed of its tenant a deletion stands.
  */
-export async function reclaimSegment(segments: Segments, views: Views, segment: number): Promise<void> {
+export async function reclaimSegment(
+  segments: Segments,
+  views: Views,
+  { segment, erasing }: { readonly segment: number; readonly erasing: number },
+): Promise<void> {
   const header = segments.header(segment);
   const isBehind = (views.stand?.segment ?? 0) <= segment;
   if (header === undefined || header.hollow || segment === segments.last.segment || isBehind) return;
@@ -26,15 +30,16 @@ export async function reclaimSegment(segments: Segments, views: Views, segment: 
       break;
     }
     // The first frame that lives ends it: in a segment of many sessions that is nearly at once.
-    if (!batch.frames.every((frame) => isErasedFrame(frame, views))) return;
+    if (!batch.frames.every((frame) => isErasedFrame(frame, views, erasing))) return;
     const left = batch.frames.filter((frame) => frame.header.kind === "erase");
     if (left.length > 0) kept.push(hollowBatch(batch, left));
   }
   await segments.replaceByHollow(segment, kept);
 }
 
-function isErasedFrame({ header }: ScannedFrame, views: Views): boolean {
-  return header.kind === "erase" || views.isErased(header.log);
+/** The log that is being erased has just been zeroed; of others the views know whether they are done. */
+function isErasedFrame({ header }: ScannedFrame, views: Views, erasing: number): boolean {
+  return header.kind === "erase" || header.log === erasing || views.isErased(header.log);
 }
 
 function hollowBatch({ header }: ScannedBatch, frames: readonly ScannedFrame[]): Buffer {

@@ -104,10 +104,10 @@ export class AuthServer implements AsyncDisposable {
     session: string,
     { as = "agent:drafter", scopes = ["session:read", "session:append"], ttl = 60 } = {},
   ): Promise<string> {
-    const [type, id] = as.split(":");
+    const [type = "", ...id] = as.split(":");
     const { status, json, text } = await this.as(key).call("POST", "/api/v1/session-tokens", {
       session_id: session,
-      principal: { type, id },
+      principal: { type, id: id.join(":") },
       scopes,
       ttl_seconds: ttl,
     });

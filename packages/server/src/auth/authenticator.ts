@@ -1,5 +1,5 @@
 import { DaybookError } from "@daybook/protocol";
-import { decodeProtectedHeader, errors, type JWK } from "jose";
+import { decodeProtectedHeader, errors, type JWK, type JWTPayload } from "jose";
 import { type Caller, OPEN_CALLER } from "../service/caller.js";
 import { callerOfClaims } from "./caller-of-claims.js";
 import type { IssuerKeys } from "./issuer-keys.js";
@@ -113,6 +113,17 @@ export class Authenticator {
     return undo;
   }
 
+  /** A token of ours may name a URL that became ours a moment ago. */
+  private async verifyOwn(token: string, kid: string): Promise<JWTPayload> {
+    try {
+      return await this.ring.verify(token, kid);
+    } catch (error) {
+      if (!(error instanceof errors.JWTClaimValidationFailed) || error.claim !== "iss") throw error;
+      await this.lookAtKeys();
+      return this.ring.verify(token, kid);
+    }
+  }
+
   /** A session token for a principal of the caller's tenant. */
   async mint(
     caller: Caller,
@@ -134,7 +145,7 @@ export class Authenticator {
     if (!this.ring.has(kid)) await this.lookAtKeys();
     let caller: Caller;
     try {
-      if (this.ring.has(kid)) caller = callerOfClaims(await this.ring.verify(token, kid));
+      if (this.ring.has(kid)) caller = callerOfClaims(await this.verifyOwn(token, kid));
       else if (this.outside !== undefined)
         caller = ofOutside(callerOfClaims(await this.outside.verify(token, kid)));
       else throw unauthorized("The token's key is not known here.");

@@ -72,7 +72,7 @@ export class PhoenixSockets {
         webSocket.on("error", ignore);
         new PhoenixSocket(webSocket, socket, { caller, serializer, logger, join: this.join });
         const forget = [
-          this.options.pings.add(webSocket),
+          this.options.pings.add(webSocket, socket),
           this.options.drains.add({
             drain: () => webSocket.close(1001, "server_draining"),
             cut: () => webSocket.terminate(),

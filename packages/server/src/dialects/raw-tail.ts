@@ -129,7 +129,7 @@ export class RawTails {
     };
     socket.on("drain", () => tail.resume());
     const forget = [
-      pings.add(webSocket),
+      pings.add(webSocket, socket),
       drains.add({ drain: () => end(1001, "server_draining"), cut: () => webSocket.terminate() }),
       authenticator.onEnd(caller, (how) => end(4001, how)),
     ];

@@ -1,11 +1,24 @@
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
+
+/** A socket as it stood when it was last pinged. */
+interface Watched {
+  readonly socket: Duplex;
+  unanswered: boolean;
+  /** Something waited for the other end to read. */
+  behind: boolean;
+  /** Bytes that had left this process. */
+  leftBytes: number;
+}
 
 /**
  * Finds sockets whose other end is gone without a word. One timer for all; a socket that has not answered the last
- * ping by the next one is dropped. A client that merely says nothing is kept: it answers pings.
+ * ping by the next one is dropped. A client that merely says nothing is kept: it answers pings. So is one that reads
+ * slowly: the ping waits behind what it has yet to read, and that it takes more of it shows that it lives.
  */
 export class SocketPings {
-  private readonly waiting = new Map<WebSocket, boolean>();
+  private readonly watched = new Map<WebSocket, Watched>();
   private readonly timer: NodeJS.Timeout;
 
   constructor(intervalSeconds: number) {
@@ -13,10 +26,12 @@ export class SocketPings {
     this.timer.unref();
   }
 
-  add(socket: WebSocket): () => void {
-    this.waiting.set(socket, false);
-    socket.on("pong", () => this.waiting.has(socket) && this.waiting.set(socket, false));
-    return () => this.waiting.delete(socket);
+  /** Watches a WebSocket and the connection under it. */
+  add(webSocket: WebSocket, socket: Duplex): () => void {
+    const watched: Watched = { socket, unanswered: false, behind: false, leftBytes: 0 };
+    this.watched.set(webSocket, watched);
+    webSocket.on("pong", () => (watched.unanswered = false));
+    return () => this.watched.delete(webSocket);
   }
 
   close(): void {
@@ -24,13 +39,18 @@ export class SocketPings {
   }
 
   private ping(): void {
-    for (const [socket, unanswered] of this.waiting) {
-      if (unanswered) {
-        socket.terminate();
+    for (const [webSocket, watched] of this.watched) {
+      const { socket } = watched;
+      const leftBytes = (socket as Socket).bytesWritten - socket.writableLength;
+      const takesMore = watched.behind && leftBytes > watched.leftBytes;
+      if (watched.unanswered && !takesMore) {
+        webSocket.terminate();
         continue;
       }
-      this.waiting.set(socket, true);
-      socket.ping();
+      watched.unanswered = true;
+      watched.behind = socket.writableLength > 0;
+      watched.leftBytes = leftBytes;
+      webSocket.ping();
     }
   }
 }
