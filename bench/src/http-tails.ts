@@ -175,6 +175,8 @@ export async function slowReaders(context: HttpContext): Promise<Row[]> {
   const p99 = (rounds: readonly Measured[]): number[] => rounds.map(({ latency }) => latency.p99);
   const [without, with20] = [p99(results.without), p99(results["with 20 slow readers"])];
   const moved = ratios(with20, without);
+  const cpuOf = (rounds: readonly Measured[]): number[] => rounds.map((one) => one.cpuMicrosPerEvent);
+  const cpu = ratios(cpuOf(results["with 20 slow readers"]), cpuOf(results.without));
   const at = `open loop at ${showNumber(rate)} events/s, half of peak`;
   return [
     {
@@ -190,8 +192,9 @@ export async function slowReaders(context: HttpContext): Promise<Row[]> {
       note: notes(spread(with20), `the server sent them ${showNumber(sentMeanwhile)} events meanwhile`),
     },
     judged(
-      { name: "with : without", value: median(moved), unit: "ratio", note: spread(moved) },
+      { name: "  with : without", value: median(moved), unit: "ratio", note: spread(moved) },
       { atMost: 1.25 },
     ),
+    { name: "  server CPU, with : without", value: median(cpu), unit: "ratio", note: spread(cpu) },
   ];
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { engineGroup } from "./engine.js";
 import { httpGroup } from "./http.js";
+import { MachineClock } from "./machine.js";
 import type { BenchOptions, Group } from "./options.js";
 import { type Row, table } from "./row.js";
 
@@ -12,6 +13,12 @@ const GROUPS: Readonly<Record<string, Group>> = {
   engine: engineGroup,
   http: httpGroup,
 };
+
+interface GroupResult {
+  readonly rows: readonly Row[];
+  /** How much of the machine was not ours. */
+  readonly othersShare: number;
+}
 
 const RESULTS = fileURLToPath(new URL("../results/", import.meta.url));
 
@@ -51,13 +58,16 @@ async function main(): Promise<void> {
     full,
     profileDir: values.profile,
   };
-  const results: Record<string, readonly Row[]> = {};
+  const results: Record<string, GroupResult> = {};
   for (const [name, names] of wanted(positionals)) {
     const group = GROUPS[name];
     if (group === undefined) continue;
+    const machine = await MachineClock.start();
     const rows = await group.run(options, names, say);
-    results[name] = rows;
+    const othersShare = await machine.othersShare();
+    results[name] = { rows, othersShare };
     console.log(`\n${table(quick ? `${group.title} (quick)` : group.title, rows)}`);
+    console.log(`Other processes used ${Math.round(othersShare * 100)} % of this machine's CPUs meanwhile.`);
   }
   await keep(options, results);
 }
@@ -83,7 +93,7 @@ function positive(text: string | undefined, flag: string): number | undefined {
   return value;
 }
 
-async function keep(options: BenchOptions, results: Readonly<Record<string, readonly Row[]>>): Promise<void> {
+async function keep(options: BenchOptions, results: Readonly<Record<string, GroupResult>>): Promise<void> {
   const [cpu] = cpus();
   const machine = { cpus: cpus().length, model: cpu?.model ?? "unknown", node: process.version };
   const kept = { at: new Date().toISOString(), command: process.argv.slice(2), machine, options, results };

@@ -141,7 +141,7 @@ describe("an outside issuer", () => {
     await eventually("it is asked again", async () => (await outcome(auth, token)) === "ok", 5_000);
   });
 
-  test("that is away later is not noticed by tokens of keys in hand; new keys are 503 meanwhile", async () => {
+  test("that is away later, or answers nonsense, is not noticed by tokens of keys in hand", async () => {
     await using issuer = await LocalIssuer.start();
     await issuer.addKey("k1");
     await using auth = await AuthServer.start(issuer.settings);

@@ -1,5 +1,9 @@
+import { readFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { eventBody, startServer, type TestServer, type WireRecord } from "@daybook/test-kit";
+import { eventBody, eventually, startServer, type TestServer, type WireRecord } from "@daybook/test-kit";
+import { metric } from "./support/metric.js";
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
@@ -275,6 +279,28 @@ describe("sessions over REST", () => {
       const later = await second.call("POST", "/v1/sessions", { id: "gone" });
       expect([later.status, later.json.error]).toEqual([409, "session_deleted"]);
       expect((await second.call("GET", "/v1/sessions/gone")).status).toBe(404);
+    });
+
+    test("after the next start nothing of what it said is left in the data folder", async () => {
+      await using first = await startServer();
+      const secret = "a text that nobody may find again";
+      await first.call("POST", "/v1/sessions", { id: "told", title: secret, metadata: { secret } });
+      await first.fill("told", { to: 50, more: { payload: { secret } } });
+      await first.call("DELETE", "/v1/sessions/told");
+      await first.close();
+      await using second = await startServer({ dataDir: first.dataDir });
+      await eventually(
+        "it is erased",
+        async () => (await metric(second.opsUrl, "daybook_erasures_pending")) === 0,
+      );
+      await second.close();
+      const files = await readdir(first.dataDir, { recursive: true, withFileTypes: true });
+      const found = files
+        .filter((file) => file.isFile())
+        .map((file) => join(file.parentPath, file.name))
+        .filter((file) => readFileSync(file).includes(secret));
+      expect(files.length).toBeGreaterThan(2);
+      expect(found).toEqual([]);
     });
 
     test("a deleted session is in no list", async () => {

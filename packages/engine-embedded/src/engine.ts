@@ -10,6 +10,9 @@ import type {
   Page,
   ReadLimits,
   Session,
+  StateEntry,
+  StatePage,
+  StateQuery,
 } from "@daybook/engine";
 import type { Stand, Views } from "@daybook/views";
 import { Eraser } from "./eraser.js";
@@ -20,6 +23,7 @@ import type { LogTable } from "./log-table.js";
 import type { EngineEvents, EngineSettings } from "./settings.js";
 import { Reader } from "./reader.js";
 import type { Segments } from "./segments.js";
+import { StateReader } from "./state-reader.js";
 import { ViewWriter } from "./view-writer.js";
 import { LogWriter } from "./log-writer.js";
 
@@ -42,6 +46,7 @@ export class EmbeddedEngine implements Engine {
   private readonly writer: LogWriter;
   private readonly reader: Reader;
   private readonly lifecycleReader: LifecycleReader;
+  private readonly stateReader: StateReader;
   private readonly eraser: Eraser;
   private closing: Promise<void> | undefined;
   private stopped = false;
@@ -58,6 +63,7 @@ export class EmbeddedEngine implements Engine {
     this.viewWriter = new ViewWriter(views, table, settings, events, stand);
     this.lifecycleReader = new LifecycleReader(segments, views, table, this.viewWriter);
     this.reader = new Reader(segments, views, table, events);
+    this.stateReader = new StateReader(views, table, this.viewWriter, this.reader);
     this.eraser = new Eraser({
       segments,
       views,
@@ -105,6 +111,29 @@ export class EmbeddedEngine implements Engine {
   async session(id: LogId): Promise<Session | undefined> {
     this.refuseIfClosing();
     return this.reader.session(id);
+  }
+
+  async state(id: LogId, query: StateQuery): Promise<StatePage> {
+    this.refuseIfClosing();
+    return this.stateReader.page(id, query);
+  }
+
+  async stateKey(
+    id: LogId,
+    key: string,
+    at: { atSeq?: number; version?: number },
+  ): Promise<StateEntry | undefined> {
+    this.refuseIfClosing();
+    return this.stateReader.key(id, key, at);
+  }
+
+  async stateHistory(
+    id: LogId,
+    key: string,
+    page: { after: number; limit: number },
+  ): Promise<readonly StateEntry[]> {
+    this.refuseIfClosing();
+    return this.stateReader.history(id, key, page);
   }
 
   async lifecycle(tenant: string, query: LifecycleQuery): Promise<LifecyclePage> {

@@ -9,7 +9,7 @@ import type { EngineEvents } from "./settings.js";
 import type { ViewWriter } from "./view-writer.js";
 
 /** Frames zeroed between two syncs. */
-const FRAMES_AT_ONCE = 512;
+const FRAMES_AT_ONCE = 256;
 
 /** Nobody waits for an erasure: however far the views are behind, they come. */
 const PATIENCE_MS = 2 ** 31 - 1;

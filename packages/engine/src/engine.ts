@@ -64,6 +64,34 @@ export interface ListPage {
   readonly next?: ListPosition;
 }
 
+/** One version of a state key. */
+export interface StateEntry {
+  readonly key: string;
+  readonly version: number;
+  /** The event that made it. */
+  readonly seq: number;
+  /** A tombstone has no value. */
+  readonly deleted: boolean;
+  /** The exact JSON text that was set. */
+  readonly value?: string;
+}
+
+export interface StateQuery {
+  readonly prefix?: string;
+  /** State as of this seq; left out: as of now. */
+  readonly atSeq?: number;
+  /** The last key of the page before. */
+  readonly after?: string;
+  readonly limit: number;
+}
+
+export interface StatePage {
+  /** Keys that exist at that seq, in order. */
+  readonly entries: readonly StateEntry[];
+  readonly atSeq: number;
+  readonly next?: string;
+}
+
 /** One change of a session as a whole. Of an erased session only kind, id and time are left. */
 export interface LifecycleItem {
   readonly kind: "created" | "updated" | "archived" | "unarchived" | "closed" | "deleted";
@@ -126,6 +154,19 @@ export interface Engine {
 
   /** One session with its header. Undefined when there is none or it was deleted. */
   session(id: LogId): Promise<Session | undefined>;
+
+  /** A page of a log's state as of a seq. @throws DaybookError session_not_found */
+  state(id: LogId, query: StateQuery): Promise<StatePage>;
+
+  /** One key as of a seq, or one version of it; undefined when it was never written by then. */
+  stateKey(id: LogId, key: string, at: { atSeq?: number; version?: number }): Promise<StateEntry | undefined>;
+
+  /** Versions of a key after `after`, oldest first, tombstones too. */
+  stateHistory(
+    id: LogId,
+    key: string,
+    page: { after: number; limit: number },
+  ): Promise<readonly StateEntry[]>;
 
   /**
    * What happened to a tenant's sessions as a whole, in the order of the log, after a place that this call gave out

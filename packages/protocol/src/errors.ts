@@ -36,6 +36,7 @@ export const ERRORS = {
   session_not_found: refused(404, "not_found"),
   method_not_allowed: refused(405, "unimplemented"),
   request_timeout: { http: 408, grpc: "deadline_exceeded", retry: "after_delay", effect: "none" },
+  state_key_not_found: refused(404, "not_found"),
   session_exists: refused(409, "already_exists"),
   session_deleted: refused(409, "already_exists"),
   session_has_forks: refused(409, "failed_precondition"),

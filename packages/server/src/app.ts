@@ -3,6 +3,7 @@ import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { registerDocs } from "./dialects/docs-routes.js";
 import { sessionRoutes } from "./dialects/session-routes.js";
+import { stateRoutes } from "./dialects/state-routes.js";
 import { tailRoute } from "./dialects/tail-route.js";
 import type { Authenticator } from "./auth/authenticator.js";
 import type { Gate } from "./http/access.js";
@@ -43,6 +44,7 @@ export function allRoutes({
   return [
     ...sessionRoutes({ service, metrics, drains, authenticator, limits: settings }),
     tailRoute(streams),
+    ...stateRoutes(service),
     ...lifecycleRoutes(streams),
     ...tokenRoutes(authenticator),
   ];

@@ -59,8 +59,13 @@ export function testSettings(dataDir: string, { settings, store }: StartOptions 
  */
 export async function startServer(options: StartOptions = {}): Promise<TestServer> {
   const dataDir = options.dataDir ?? (await newDataDir());
-  const server = await serve(testSettings(dataDir, options));
-  return new TestServer(server, dataDir, options.dataDir !== undefined);
+  const keepsData = options.dataDir !== undefined;
+  try {
+    return new TestServer(await serve(testSettings(dataDir, options)), dataDir, keepsData);
+  } catch (error) {
+    if (!keepsData) await rm(dataDir, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 export function newDataDir(): Promise<string> {

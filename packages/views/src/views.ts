@@ -105,10 +105,10 @@ export class Views implements LogRecords {
     return [...this.within(["z"])].map(({ key }) => key[1] as number);
   }
 
-  /** All records under a key prefix, in order. */
+  /** All records under a key prefix, in order; behind a key, or from one on. */
   within(
     prefix: Key,
-    options: { after?: Key; reverse?: boolean } = {},
+    options: { after?: Key; from?: Key; reverse?: boolean } = {},
   ): Iterable<{ key: Key; value: unknown }> {
     const first: Key = prefix;
     // The key type names what keys hold; a bound may also be the byte that sorts last.
@@ -122,7 +122,7 @@ export class Views implements LogRecords {
       });
     }
     return this.database.getRange({
-      start: options.after ?? first,
+      start: options.after ?? options.from ?? first,
       end: last,
       exclusiveStart: options.after !== undefined,
     });
@@ -185,15 +185,22 @@ export class Views implements LogRecords {
   /** Drops all that is left of an erased log but its name, and asks for a compacting copy at the next start. */
   async forget(log: number): Promise<void> {
     const record = this.record(log);
-    const keys = ["f", "p", "k", "v"].flatMap((kind) => [...this.within([kind, log])].map(({ key }) => key));
-    for (let at = 0; at < keys.length; at += FORGET_AT_ONCE) {
-      // Bounded transactions: a session of millions of events must not hold up the appends of others.
-      await Promise.all(keys.slice(at, at + FORGET_AT_ONCE).map((key) => this.database.remove(key)));
-    }
+    for (const kind of ["f", "p", "k", "v"]) await this.removeWithin([kind, log]);
     void this.database.put(metaKey("compact"), true);
     if (record !== undefined) void this.database.put(headKey(log), forgottenHead(record));
     await this.database.remove(erasingKey(log));
     this.database.resetReadTxn();
+  }
+
+  /** Removes all records under a key prefix, a few at a time: millions of them must not hold up the appends of others. */
+  private async removeWithin(prefix: Key): Promise<void> {
+    const range = { start: prefix, end: [...prefix, HIGHEST] as Key, limit: FORGET_AT_ONCE };
+    for (;;) {
+      const keys = [...this.database.getKeys(range)];
+      if (keys.length === 0) return;
+      await Promise.all(keys.map((key) => this.database.remove(key)));
+      this.database.resetReadTxn();
+    }
   }
 
   /** Was this log erased, and every byte of it zeroed? */
@@ -221,7 +228,7 @@ export class Views implements LogRecords {
   }
 }
 
-const FORGET_AT_ONCE = 2_000;
+const FORGET_AT_ONCE = 200;
 
 /** Sorts after every string and number: nothing that a key encoding produces is higher. */
 const HIGHEST = Buffer.from([0xff]);

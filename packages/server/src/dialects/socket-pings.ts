@@ -1,10 +1,12 @@
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 
+/** Upgrades hand out a Duplex; it is the TCP socket, which counts. */
+type Counting = Duplex & { readonly bytesWritten: number };
+
 /** A socket as it stood when it was last pinged. */
 interface Watched {
-  readonly socket: Duplex;
+  readonly socket: Counting;
   unanswered: boolean;
   /** Something waited for the other end to read. */
   behind: boolean;
@@ -28,7 +30,7 @@ export class SocketPings {
 
   /** Watches a WebSocket and the connection under it. */
   add(webSocket: WebSocket, socket: Duplex): () => void {
-    const watched: Watched = { socket, unanswered: false, behind: false, leftBytes: 0 };
+    const watched: Watched = { socket: socket as Counting, unanswered: false, behind: false, leftBytes: 0 };
     this.watched.set(webSocket, watched);
     webSocket.on("pong", () => (watched.unanswered = false));
     return () => this.watched.delete(webSocket);
@@ -41,7 +43,7 @@ export class SocketPings {
   private ping(): void {
     for (const [webSocket, watched] of this.watched) {
       const { socket } = watched;
-      const leftBytes = (socket as Socket).bytesWritten - socket.writableLength;
+      const leftBytes = socket.bytesWritten - socket.writableLength;
       const takesMore = watched.behind && leftBytes > watched.leftBytes;
       if (watched.unanswered && !takesMore) {
         webSocket.terminate();

@@ -128,7 +128,8 @@ function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply)
   const known = asDaybookError(error);
   if (known.facts.http >= 500)
     request.log.error({ err: known.cause ?? known, code: known.code }, "a request failed");
-  else request.log.debug({ code: known.code }, known.message);
+  // The code only: the message repeats what was sent.
+  else request.log.debug({ code: known.code }, "refused");
   return reply
     .code(known.facts.http)
     .headers({ ...errorHeaders(known), "content-type": "application/json; charset=utf-8" })

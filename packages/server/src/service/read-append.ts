@@ -92,10 +92,7 @@ function readList(value: object, caller: Caller, limits: AppendLimits, bodyBytes
 }
 
 function newEvent(input: EventInput, caller: Caller): NewEvent {
-  plain(input.type, "type");
-  plain(input.producer_id, "producer_id");
-  if (input.source !== undefined) plain(input.source, "source");
-  if (input.refs !== undefined) readRefs(Buffer.from(input.refs.text));
+  checkMembers(input);
   return {
     type: input.type,
     payload: input.payload.text,
@@ -109,19 +106,25 @@ function newEvent(input: EventInput, caller: Caller): NewEvent {
   };
 }
 
+/** What the schema cannot say of an event's members. @throws DaybookError invalid_event, invalid_refs */
+export function checkMembers(
+  event: Pick<EventInput, "type" | "producer_id" | "actor" | "source" | "idempotency_key" | "refs">,
+): void {
+  for (const member of ["type", "producer_id", "actor", "source"] as const) {
+    const name = event[member];
+    const why = name === undefined ? undefined : whyNotAName(name);
+    if (why !== undefined) throw invalid(`${member} ${why}`);
+  }
+  if (event.refs !== undefined) readRefs(Buffer.from(event.refs.text));
+}
+
 /** With auth on the token says who acts; an event that says otherwise is refused. */
 function actorFor(given: string | undefined, { principal, anyActor }: Caller): string {
   const own = actorOf(principal);
   if (given === undefined) return own;
-  plain(given, "actor");
   if (!anyActor && given !== own)
     throw invalid(`actor is ${JSON.stringify(given)}, this token speaks for ${JSON.stringify(own)}`);
   return given;
-}
-
-function plain(text: string, member: string): void {
-  const why = whyNotAName(text);
-  if (why !== undefined) throw invalid(`${member} ${why}`);
 }
 
 function textBytes(event: EventInput): number {
@@ -143,7 +146,8 @@ function tooLarge(limit: number, what: string): DaybookError {
   );
 }
 
-function atIndex(error: unknown, index: number): unknown {
+/** A refusal that says which event of a list it is about. */
+export function atIndex(error: unknown, index: number): unknown {
   if (!(error instanceof DaybookError)) return error;
   const details: ErrorDetails = { ...error.details, index };
   return new DaybookError(error.code, `events[${index}]: ${error.message}`, { details });

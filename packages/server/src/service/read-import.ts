@@ -1,7 +1,17 @@
 import { type ImportedEvent, type ImportedHeader, readStateChange, type SessionHeader } from "@daybook/core";
-import { DaybookError, Event, type JsonShape, LIMITS, SessionRecord } from "@daybook/protocol";
+import {
+  DaybookError,
+  type ErrorCode,
+  Event,
+  type JsonShape,
+  LIMITS,
+  SessionRecord,
+  whyNotAName,
+} from "@daybook/protocol";
 import { Type } from "typebox";
 import { ownName } from "./own-name.js";
+import { atIndex, checkMembers } from "./read-append.js";
+import { checkedMetadata, checkedTitle } from "./read-session.js";
 import { bodyReader } from "./read-body.js";
 
 const EVENT: JsonShape = {
@@ -39,19 +49,27 @@ export interface ImportStep {
 
 export function readImport(body: Buffer | undefined): ImportStep {
   const { session, events = [] } = readBody(body);
-  const step = { events: events.map(importedEvent) };
+  const step = {
+    events: events.map((event, index) => {
+      try {
+        return importedEvent(event);
+      } catch (error) {
+        throw atIndex(error, index);
+      }
+    }),
+  };
   if (session === undefined) return step;
   return {
     ...step,
     session: {
       header: {
-        creator: { type: session.creator_principal.type, id: session.creator_principal.id },
-        title: session.title,
-        metadata: session.metadata.text,
+        creator: creatorOf(session.creator_principal),
+        title: checkedTitle(session.title),
+        metadata: checkedMetadata(session.metadata),
       },
       imported: {
-        createdAtMs: timeOf(session.created_at, "session.created_at"),
-        updatedAtMs: timeOf(session.updated_at, "session.updated_at"),
+        createdAtMs: timeOf(session.created_at, "session.created_at", "invalid_session"),
+        updatedAtMs: timeOf(session.updated_at, "session.updated_at", "invalid_session"),
         version: session.version,
         archived: session.archived,
       },
@@ -59,7 +77,14 @@ export function readImport(body: Buffer | undefined): ImportStep {
   };
 }
 
+function creatorOf({ type, id }: { readonly type: string; readonly id: string }): SessionHeader["creator"] {
+  const why = whyNotAName(id) ?? whyNotAName(type);
+  if (why !== undefined) throw new DaybookError("invalid_session", `session.creator_principal ${why}.`);
+  return { type, id };
+}
+
 function importedEvent(input: Event): ImportedEvent {
+  checkMembers(input);
   timeOf(input.inserted_at, "inserted_at");
   return {
     seq: input.seq,
@@ -78,11 +103,11 @@ function importedEvent(input: Event): ImportedEvent {
   };
 }
 
-function timeOf(text: string, place: string): number {
+function timeOf(text: string, place: string, code: ErrorCode = "invalid_event"): number {
   const ms = Date.parse(text);
   // The very text we write: anything else would not come out again as it went in.
   if (Number.isNaN(ms) || new Date(ms).toISOString() !== text) {
-    throw new DaybookError("invalid_event", `${place} must be a time like 2030-01-31T12:00:00.000Z.`);
+    throw new DaybookError(code, `${place} must be a time like 2030-01-31T12:00:00.000Z.`);
   }
   return ms;
 }

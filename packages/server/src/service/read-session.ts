@@ -29,12 +29,16 @@ export function readCreate(body: Buffer | undefined): {
   metadata: string;
 } {
   const { id, title = null, metadata } = readCreateBody(body);
-  return { id, title: checkedTitle(title), metadata: checkedMetadata(metadata) ?? "{}" };
+  return {
+    id,
+    title: checkedTitle(title),
+    metadata: metadata === undefined ? "{}" : checkedMetadata(metadata),
+  };
 }
 
 export function readPatch(body: Buffer | undefined): Patch {
   const { title, metadata, expected_version } = readPatchBody(body);
-  const changes = checkedMetadata(metadata);
+  const changes = metadata === undefined ? undefined : checkedMetadata(metadata);
   const nothing = changes === undefined || /^\{\s*\}$/.test(changes);
   if (title === undefined && nothing) {
     throw new DaybookError(
@@ -49,15 +53,14 @@ export function readPatch(body: Buffer | undefined): Patch {
   };
 }
 
-function checkedTitle(title: string | null): string | null {
+export function checkedTitle(title: string | null): string | null {
   if (title !== null && byteLength(title) > LIMITS.titleBytesMax) {
     throw new DaybookError("invalid_session", `title is over ${LIMITS.titleBytesMax} bytes.`);
   }
   return title;
 }
 
-function checkedMetadata(metadata: RawJson | undefined): string | undefined {
-  if (metadata === undefined) return undefined;
+export function checkedMetadata(metadata: RawJson): string {
   if (byteLength(metadata.text) > LIMITS.metadataBytesMax) {
     throw new DaybookError("invalid_metadata", `metadata is over ${LIMITS.metadataBytesMax} bytes.`);
   }

@@ -1,0 +1,241 @@
+import type { StateEntry } from "@daybook/engine";
+import { DaybookError, LIMITS } from "@daybook/protocol";
+import { Type } from "typebox";
+import type { Access } from "../http/access.js";
+import { type Call, type QueryParameter, type Route, sendJson } from "../http/route.js";
+import type { SessionService } from "../service/session-service.js";
+import { type StateDifference, StateService } from "../service/state-service.js";
+
+const READ: Access = { scope: "session:read", locked: "own" };
+const ERRORS = [
+  "invalid_cursor",
+  "invalid_limit",
+  "invalid_request",
+  "invalid_session_id",
+  "session_not_found",
+  "storage_unavailable",
+];
+
+const Entry = Type.Object({
+  key: Type.String(),
+  version: Type.Integer({ minimum: 1, description: "Rises by one with every set or delete of the key." }),
+  seq: Type.Integer({ minimum: 1, description: "The event that made this version." }),
+  deleted: Type.Boolean(),
+  value: Type.Optional(Type.Unknown({ description: "As it was set; absent for a tombstone." })),
+});
+
+const at: QueryParameter = {
+  name: "at",
+  description: "A seq, or a time (RFC 3339): all events inserted by then. Left out: now.",
+  schema: Type.String(),
+};
+const prefix: QueryParameter = {
+  name: "prefix",
+  description: "Only keys that begin so.",
+  schema: Type.String(),
+};
+const limit: QueryParameter = {
+  name: "limit",
+  description: "How many at most.",
+  schema: Type.Integer({ minimum: 1, maximum: LIMITS.pageSizeMax, default: LIMITS.pageSizeDefault }),
+};
+
+/** Reading the state of a session: what its agent knew at any point. */
+export function stateRoutes(sessions: SessionService): Route[] {
+  const state = new StateService(sessions);
+  return [
+    listRoute(sessions, state),
+    keyRoute(sessions, state),
+    historyRoute(sessions, state),
+    diffRoute(sessions, state),
+  ];
+}
+
+function listRoute(sessions: SessionService, state: StateService): Route {
+  return {
+    method: "GET",
+    path: "/v1/sessions/:id/state",
+    access: READ,
+    summary: "Read state",
+    description: "The keys that exist as of a point, in order, with their values.",
+    query: [
+      prefix,
+      at,
+      limit,
+      { name: "cursor", description: "The `next_cursor` of the page before.", schema: Type.String() },
+    ],
+    success: {
+      status: 200,
+      description: "A page.",
+      schema: Type.Object({
+        state: Type.Array(Entry),
+        at_seq: Type.Integer(),
+        next_cursor: Type.Union([Type.String(), Type.Null()]),
+      }),
+    },
+    errors: ERRORS,
+    handle: async ({ caller, params, query, reply }) => {
+      const id = sessions.logId(caller, params.id ?? "");
+      const cursor = query.one("cursor", "invalid_cursor");
+      const after = cursor === undefined ? undefined : decodeAfter(cursor);
+      const atSeq = after?.atSeq ?? (await state.seqAt(id, query.one("at", "invalid_cursor")));
+      const page = await state.page(id, {
+        limit: pageLimit(query),
+        prefix: query.one("prefix", "invalid_request") ?? "",
+        ...(atSeq !== undefined && { atSeq }),
+        ...(after !== undefined && { after: after.key }),
+      });
+      const next = page.next === undefined ? "null" : JSON.stringify(encodeAfter(page.atSeq, page.next));
+      const body = `{"state":[${page.entries.map(entryJson).join(",")}],"at_seq":${page.atSeq},"next_cursor":${next}}`;
+      return sendJson(reply, 200, body);
+    },
+  };
+}
+
+function keyRoute(sessions: SessionService, state: StateService): Route {
+  return {
+    method: "GET",
+    path: "/v1/sessions/:id/state/:key",
+    access: READ,
+    summary: "Read one key of the state",
+    description: "Percent-encode the key, slashes too.",
+    query: [
+      at,
+      { name: "version", description: "This version, tombstones too.", schema: Type.Integer({ minimum: 1 }) },
+    ],
+    success: { status: 200, description: "The key.", schema: Entry },
+    errors: [...ERRORS, "state_key_not_found"],
+    handle: async ({ caller, params, query, reply }) => {
+      const id = sessions.logId(caller, params.id ?? "");
+      const version = query.integer("version", "invalid_request", {
+        minimum: 1,
+        maximum: Number.MAX_SAFE_INTEGER,
+      });
+      const atSeq = await state.seqAt(id, query.one("at", "invalid_cursor"));
+      const entry = await state.key(id, params.key ?? "", {
+        ...(atSeq !== undefined && { atSeq }),
+        ...(version !== undefined && { version }),
+      });
+      if (entry !== undefined && (version !== undefined || !entry.deleted))
+        return sendJson(reply, 200, entryJson(entry));
+      const details = entry === undefined ? {} : { deleted: true, version: entry.version, seq: entry.seq };
+      throw new DaybookError("state_key_not_found", "There is no such key at that point.", { details });
+    },
+  };
+}
+
+function historyRoute(sessions: SessionService, state: StateService): Route {
+  return {
+    method: "GET",
+    path: "/v1/sessions/:id/state/:key/history",
+    access: READ,
+    summary: "All versions of a key",
+    query: [
+      limit,
+      { name: "cursor", description: "Versions after this one.", schema: Type.Integer({ minimum: 0 }) },
+    ],
+    success: {
+      status: 200,
+      description: "A page, oldest first.",
+      schema: Type.Object({
+        versions: Type.Array(Entry),
+        next_cursor: Type.Union([Type.Integer(), Type.Null()]),
+      }),
+    },
+    errors: ERRORS,
+    handle: async ({ caller, params, query, reply }) => {
+      const id = sessions.logId(caller, params.id ?? "");
+      const after =
+        query.integer("cursor", "invalid_cursor", { minimum: 0, maximum: Number.MAX_SAFE_INTEGER }) ?? 0;
+      const versions = await state.history(id, params.key ?? "", { after, limit: pageLimit(query) });
+      const next = versions.at(-1)?.version ?? null;
+      return sendJson(
+        reply,
+        200,
+        `{"versions":[${versions.map(entryJson).join(",")}],"next_cursor":${String(next)}}`,
+      );
+    },
+  };
+}
+
+function diffRoute(sessions: SessionService, state: StateService): Route {
+  const seq = (name: string, description: string): QueryParameter => ({
+    name,
+    description,
+    schema: Type.String(),
+  });
+  return {
+    method: "GET",
+    path: "/v1/sessions/:id/state-diff",
+    access: READ,
+    summary: "What changed in the state between two points",
+    query: [
+      seq("from", "A seq or a time; left out: the beginning."),
+      seq("to", "A seq or a time; left out: now."),
+      prefix,
+    ],
+    success: {
+      status: 200,
+      description: "Key by key.",
+      schema: Type.Object({
+        added: Type.Array(Entry),
+        changed: Type.Array(Type.Object({ key: Type.String(), before: Entry, after: Entry })),
+        removed: Type.Array(Entry),
+      }),
+    },
+    errors: ERRORS,
+    handle: async ({ caller, params, query, reply }) => {
+      const id = sessions.logId(caller, params.id ?? "");
+      const from = (await state.seqAt(id, query.one("from", "invalid_cursor"))) ?? 0;
+      const to = (await state.seqAt(id, query.one("to", "invalid_cursor"))) ?? sessions.lastSeq(id);
+      const differences = await state.diff(id, {
+        from,
+        to,
+        prefix: query.one("prefix", "invalid_request") ?? "",
+      });
+      return sendJson(reply, 200, diffJson(differences));
+    },
+  };
+}
+
+function pageLimit(query: Call["query"]): number {
+  return (
+    query.integer("limit", "invalid_limit", { minimum: 1, maximum: LIMITS.pageSizeMax }) ??
+    LIMITS.pageSizeDefault
+  );
+}
+
+function entryJson({ key, version, seq, deleted, value }: StateEntry): string {
+  const shown = value === undefined ? "" : `,"value":${value}`;
+  return `{"key":${JSON.stringify(key)},"version":${version},"seq":${seq},"deleted":${String(deleted)}${shown}}`;
+}
+
+function diffJson(differences: readonly StateDifference[]): string {
+  const of = (kind: StateDifference["kind"], show: (one: StateDifference) => string): string =>
+    differences
+      .filter((one) => one.kind === kind)
+      .map(show)
+      .join(",");
+  const entry = (one: StateEntry | undefined): string => (one === undefined ? "null" : entryJson(one));
+  const changed = of(
+    "changed",
+    ({ key, before, after }) =>
+      `{"key":${JSON.stringify(key)},"before":${entry(before)},"after":${entry(after)}}`,
+  );
+  return `{"added":[${of("added", ({ after }) => entry(after))}],"changed":[${changed}],"removed":[${of("removed", ({ before }) => entry(before))}]}`;
+}
+
+/** Opaque to clients: all pages of one reading stand at one seq. */
+function encodeAfter(atSeq: number, key: string): string {
+  return Buffer.from(JSON.stringify([atSeq, key])).toString("base64url");
+}
+
+function decodeAfter(cursor: string): { atSeq: number; key: string } {
+  try {
+    const [atSeq, key] = JSON.parse(Buffer.from(cursor, "base64url").toString("utf8")) as unknown[];
+    if (Number.isSafeInteger(atSeq) && typeof key === "string") return { atSeq: atSeq as number, key };
+  } catch {
+    // Not one of ours: said below.
+  }
+  throw new DaybookError("invalid_cursor", "cursor must be a next_cursor that this list answered with.");
+}
