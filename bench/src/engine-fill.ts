@@ -8,11 +8,11 @@ if (folder === undefined) throw new Error("usage: engine-fill FOLDER SESSIONS EV
 const engine = await openEngine(folder);
 const sessions = new Sessions("filled-", Number(sessionCount));
 await sessions.create(engine);
-const PER_APPEND = 10;
-let appended = 0;
+let left = Number(eventCount);
 const worker = async (): Promise<void> => {
-  for (; appended < Number(eventCount); appended += PER_APPEND) await sessions.appendNext(engine, PER_APPEND);
+  while (left-- > 0) await sessions.appendNext(engine);
 };
-await Promise.all(Array.from({ length: 64 }, worker));
+// Each event in a frame of its own, as agents write them; many in flight, so that it does not take all day.
+await Promise.all(Array.from({ length: 512 }, worker));
 process.stdout.write("full\n");
 for (;;) await sessions.appendNext(engine);

@@ -198,7 +198,7 @@ describe("joining tail:SESSION_ID", () => {
     [{ cursor: null }, "invalid_cursor"],
     [{ cursor: -1 }, "invalid_cursor"],
     [{ cursor: 1.5 }, "invalid_cursor"],
-    [{ cursor: 9007199254740993 }, "invalid_cursor"],
+    [{ cursor: 2 ** 53 }, "invalid_cursor"],
     [{ batch_size: "10" }, "invalid_tail_batch_size"],
     [{ batch_size: 0 }, "invalid_tail_batch_size"],
     [{ batch_size: 1001 }, "invalid_tail_batch_size"],

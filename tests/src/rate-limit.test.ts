@@ -56,7 +56,7 @@ describe("--rate-limit-tenant", () => {
     );
     expect(statuses.filter((status) => status === 429).length).toBeGreaterThan(0);
     await eventually("an upgrade is refused", async () => {
-      for (let n = 0; n < 5; n++) void (await auth.as(token).call("GET", "/v1/sessions"));
+      for (let n = 0; n < 5; n++) await auth.as(token).call("GET", "/v1/sessions");
       return (await refusedUpgrade(tailUrl(auth.url, "nobody", `?access_token=${token}`))).status === 429;
     });
   });

@@ -493,7 +493,7 @@ test("a restart drops sockets with 1001, never 1000: older clients would not com
   const tail = await openTail(id);
   const socket = phoenix(key);
   let code: number | undefined;
-  socket.onClose((event) => void (code ??= event.code));
+  socket.onClose((event: { readonly code: number }) => void (code ??= event.code));
   await join(socket.channel(`tail:${id}`));
   await server.kill("SIGTERM");
   expect((await tail.closed).code).toBe(1001);

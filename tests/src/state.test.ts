@@ -18,7 +18,7 @@ const KEYS = ["plan", "memory:episodic:001", "memory/semantic/002", "sp ace", "g
 /** Appends random state changes; answers what the state was after each seq. */
 async function play(server: TestServer, seed: number, steps: number): Promise<Snapshot[]> {
   const random = new Random(seed);
-  const snapshots: Snapshot[] = [new Map()];
+  const snapshots: Snapshot[] = [new Map<string, Entry>()];
   const versions = new Map<string, number>();
   for (let seq = 1; seq <= steps; seq++) {
     const snapshot = new Map(snapshots[seq - 1]);
@@ -120,7 +120,7 @@ describe("the state of a session", () => {
       [9, 9],
     ] as const) {
       const [before, after] = [snapshots[from], snapshots[to]].map(
-        (one) => new Map(living(one ?? new Map()).map((entry) => [entry.key, entry])),
+        (one) => new Map(living(one ?? new Map<string, Entry>()).map((entry) => [entry.key, entry])),
       );
       const { json } = await server.call("GET", `/v1/sessions/s/state-diff?from=${from}&to=${to}`);
       const diff = json as unknown as {
@@ -146,7 +146,7 @@ describe("the state of a session", () => {
     await using server = await startServer();
     await server.call("POST", "/v1/sessions", { id: "s" });
     await play(server, 5, 12);
-    const { events } = (await server.call("GET", "/v1/sessions/s/events")).json as {
+    const { events } = (await server.call("GET", "/v1/sessions/s/events")).json as unknown as {
       events: { seq: number; inserted_at: string }[];
     };
     for (const { inserted_at: at } of events) {

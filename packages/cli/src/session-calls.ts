@@ -36,15 +36,18 @@ export interface AppendTo {
 
 /** Appends a body with producer pairs, so that the server recognises a repetition; creates a missing session. */
 export async function append(to: AppendTo, body: string, patience?: Patience): Promise<string> {
-  try {
-    return await appendOnce(to, body, patience);
-  } catch (error) {
-    if (!(error instanceof ServerRefusal)) throw error;
-    if (error.code === "session_not_found") await ensureSession(to.client, to.session, patience);
-    // It may have ended earlier than this machine's clock says.
-    else if (error.code !== "unauthorized" || !to.actor.forget()) throw error;
+  const tried = new Set<string>();
+  for (;;) {
+    try {
+      return await appendOnce(to, body, patience);
+    } catch (error) {
+      if (!(error instanceof ServerRefusal) || tried.has(error.code)) throw error;
+      tried.add(error.code);
+      if (error.code === "session_not_found") await ensureSession(to.client, to.session, patience);
+      // It may have ended earlier than this machine's clock says.
+      else if (error.code !== "unauthorized" || !to.actor.forget()) throw error;
+    }
   }
-  return appendOnce(to, body, patience);
 }
 
 async function appendOnce(

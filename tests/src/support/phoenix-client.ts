@@ -24,7 +24,7 @@ export class PhoenixClient implements Disposable {
       sessionStorage: {},
       ...(vsn === "1.0.0" && objectSerializer),
     });
-    this.socket.onClose(({ code }) => void this.closes.push(code));
+    this.socket.onClose(({ code }: { readonly code: number }) => void this.closes.push(code));
     this.socket.connect();
   }
 
@@ -72,7 +72,9 @@ export class Subscription {
       channel.on(event, (payload: Record<string, unknown>) => void this.pushes.push({ event, payload }));
     }
     channel.onClose(() => void (this.isClosed = true));
-    channel.onError(() => void this.errors++);
+    channel.onError(() => {
+      this.errors++;
+    });
   }
 
   join(): Promise<Answer> {
