@@ -594,6 +594,34 @@ describe("lifecycle", () => {
   });
 });
 
+describe("a slow reader of many topics", () => {
+  test("gets everything in order once it reads, each topic its turn", async () => {
+    const text = "x".repeat(20_000);
+    const ids = await Promise.all(range(1, 12).map(() => session()));
+    await Promise.all(
+      ids.map((id) =>
+        api.append(id, { events: range(1, 60).map((n) => eventBody(n, { payload: { text } })) }),
+      ),
+    );
+    using socket = await ChannelSocket.open(auth.url, { token: api.token });
+    socket.socket.pause();
+    for (const id of ids) socket.send(`tail:${id}`, "phx_join", { batch_size: 7 });
+    // Live events come meanwhile.
+    await Promise.all(ids.map((id) => api.append(id, eventBody(61))));
+    socket.socket.resume();
+    for (const id of ids) {
+      await eventually("all of a topic has come", () => socket.seqs(`tail:${id}`).length >= 61);
+      expect(socket.seqs(`tail:${id}`)).toEqual(range(1, 61));
+    }
+    const firsts = ids.map((id) =>
+      socket.messages.findIndex((one) => one.topic === `tail:${id}` && one.event === "events"),
+    );
+    const lasts = ids.map((id) => socket.messages.findLastIndex((one) => one.topic === `tail:${id}`));
+    // Nobody waits until somebody else has all.
+    expect(Math.max(...firsts)).toBeLessThan(Math.min(...lasts));
+  });
+});
+
 describe("a restart", () => {
   test("ends sockets with 1001; the client comes back, joins from its cursor and gets everything exactly once", async () => {
     const dataDir = await newDataDir();

@@ -19,6 +19,8 @@ import { SegmentScan } from "./scan-segment.js";
 const HOLLOW_SUFFIX = ".hollow";
 /** Sealed segments kept open for reading. */
 const OPEN_FILES_MAX = 64;
+/** Longer than any read takes. */
+const RETIRE_MS = 10_000;
 /** Frames this close are read together … */
 const GAP_BYTES_MAX = 32 * 1024;
 /** … up to this much at once. */
@@ -36,6 +38,8 @@ export interface ReadFrame {
 /** The log's files: one after the other, only the last one growing. */
 export class Segments {
   private readonly handles = new Map<number, Promise<LogFile>>();
+  /** No longer handed out, and closed soon. */
+  private readonly retired = new Map<Promise<LogFile>, NodeJS.Timeout>();
 
   private constructor(
     private readonly files: LogFiles,
@@ -222,7 +226,7 @@ export class Segments {
     this.headers[segment - 1] = header;
     const old = this.handles.get(segment);
     this.handles.delete(segment);
-    if (old !== undefined) closeLater(old);
+    if (old !== undefined) this.retire(old);
   }
 
   freeBytes(): Promise<number> {
@@ -230,8 +234,10 @@ export class Segments {
   }
 
   async close(): Promise<void> {
-    for (const handle of this.handles.values()) await (await handle).close();
+    for (const timer of this.retired.values()) clearTimeout(timer);
+    for (const handle of [...this.handles.values(), ...this.retired.keys()]) await (await handle).close();
     this.handles.clear();
+    this.retired.clear();
     await this.tail.close();
   }
 
@@ -244,23 +250,25 @@ export class Segments {
     this.handles.set(segment, opened);
     // What cannot be opened now may be later.
     opened.catch(() => this.handles.delete(segment));
-    if (this.handles.size > OPEN_FILES_MAX) await this.closeOldest();
+    if (this.handles.size > OPEN_FILES_MAX) this.retireOldest();
     return opened;
   }
 
-  private async closeOldest(): Promise<void> {
-    for (const [segment, handle] of this.handles) {
-      this.handles.delete(segment);
-      closeLater(handle);
-      return;
-    }
-    await Promise.resolve();
+  private retireOldest(): void {
+    const [oldest] = this.handles;
+    if (oldest === undefined) return;
+    this.handles.delete(oldest[0]);
+    this.retire(oldest[1]);
   }
-}
 
-/** A read may be under way on it: leave it a while before the descriptor goes. */
-function closeLater(handle: Promise<LogFile>): void {
-  setTimeout(() => void handle.then((file) => file.close()), 10_000).unref();
+  /** A read may be under way on it: the descriptor goes a while later. */
+  private retire(handle: Promise<LogFile>): void {
+    const timer = setTimeout(() => {
+      this.retired.delete(handle);
+      void handle.then((file) => file.close());
+    }, RETIRE_MS);
+    this.retired.set(handle, timer.unref());
+  }
 }
 
 /** A position does not hold the frame that it should. */

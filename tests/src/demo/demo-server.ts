@@ -37,6 +37,7 @@ export class DemoServer {
   async stop(): Promise<void> {
     const running = this.process;
     if (running === undefined) return;
+    this.process = undefined;
     running.kill("SIGTERM");
     await once(running, "exit");
   }

@@ -21,8 +21,8 @@ export function record(
     server.url,
     ...(server.token === undefined ? [] : ["--token", server.token]),
   ];
-  // With auth on the token says who acts.
-  const as = server.token === undefined ? ["--as", actor] : [];
+  // With auth on the key is exchanged for tokens of this actor.
+  const as = ["--as", actor];
   const child = spawn(process.execPath, [DAYBOOK, "exec", session, ...connection, ...as, "--", ...command], {
     cwd: REPOSITORY,
     env: { ...process.env, NO_COLOR: "1", CI: "true" },

@@ -70,7 +70,8 @@ async function play(server: DemoServer, token: string | undefined): Promise<Play
   );
   for (const kill of [1, 2]) {
     const seen = steady.texts.length;
-    await until(() => steady.texts.length > seen + 60);
+    // An `exec` that finds no server at its very start gives up soon, and rightly so.
+    await until(() => steady.texts.length > seen + 60 && startedIn(steady) === COMMANDS.length);
     say(`kill -9 number ${kill}, after ${steady.texts.length} events`);
     await server.killAndRestart();
   }
@@ -117,6 +118,7 @@ function report(
 interface DemoEvent {
   readonly seq: number;
   readonly type: string;
+  readonly actor: string;
   readonly producer_id: string;
   readonly payload: {
     readonly line?: string;
@@ -129,7 +131,7 @@ interface DemoEvent {
 }
 
 /** A recording is found by what it says it ran; its producer ties the rest to it. */
-function wasRecorded({ command, lines }: DemoWriter, events: readonly DemoEvent[]): boolean {
+function wasRecorded({ actor, command, lines }: DemoWriter, events: readonly DemoEvent[]): boolean {
   const started = events.filter(
     ({ type, payload }) =>
       type === "exec.started" && same([payload.command ?? "", ...(payload.args ?? [])], command),
@@ -137,7 +139,12 @@ function wasRecorded({ command, lines }: DemoWriter, events: readonly DemoEvent[
   const own = events.filter(({ producer_id }) => producer_id === started[0]?.producer_id);
   const printed = own.filter(({ type, payload }) => type === "exec.output" && payload.stream === "stdout");
   const recorded = printed.map(({ payload }) => payload.line ?? "");
-  return started.length === 1 && own.at(-1)?.type === "exec.exited" && same(recorded, lines);
+  const isWhole = started.length === 1 && own.at(-1)?.type === "exec.exited" && same(recorded, lines);
+  return isWhole && own.every((event) => event.actor === actor);
+}
+
+function startedIn({ texts }: DemoReader): number {
+  return texts.filter((text) => text.includes('"type":"exec.started"')).length;
 }
 
 function same(one: readonly string[], other: readonly string[]): boolean {
