@@ -60,12 +60,16 @@ export class BenchServer implements AsyncDisposable {
   async run(): Promise<number> {
     const { store = "embedded", auth = "none", profileDir } = this.options;
     const startedAt = performance.now();
+    // The memory store's throw-away files go where they are cleared away even if the server is killed.
     const flags = ["--port", "0", "--ops-port", "0", "--data-dir", this.folder, "--store", store];
     const profile = profileDir === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profileDir];
     const child = spawn(
       process.execPath,
       [...profile, DAYBOOK, "serve", "--json", ...flags, "--auth", auth, "--log-level", "error"],
-      { stdio: ["ignore", "pipe", "inherit"], env: withoutSettings(process.env) },
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+        env: { ...withoutSettings(process.env), ...(store === "memory" && { TMPDIR: this.folder }) },
+      },
     );
     this.child = child;
     const lines = createInterface({ input: child.stdout });

@@ -38,12 +38,35 @@ export function rememberPair(
   producerSeq: number,
   seq: number,
 ): ProducerWindow {
-  const runs = window === undefined ? [] : [...window.runs];
-  appendToRuns(runs, seq);
-  const count = (window?.count ?? 0) + 1;
-  if (count <= LIMITS.producerPairsMax) return { last: producerSeq, lastSeq: seq, count, runs };
-  dropOldest(runs);
-  return { last: producerSeq, lastSeq: seq, count: count - 1, runs };
+  const own = ownWindow(window);
+  addPair(own, producerSeq, seq);
+  return own;
+}
+
+/** A window that nobody else holds: it may change. */
+export interface OwnWindow extends ProducerWindow {
+  last: number;
+  lastSeq: number;
+  count: number;
+  readonly runs: number[];
+}
+
+/** A copy of a window, or an empty one. */
+export function ownWindow(window: ProducerWindow | undefined): OwnWindow {
+  if (window === undefined) return { last: 0, lastSeq: 0, count: 0, runs: [] };
+  const { last, lastSeq, count, runs } = window;
+  return { last, lastSeq, count, runs: [...runs] };
+}
+
+/** Adds a pair in place: copying a long window for each event would cost more than the event. */
+export function addPair(window: OwnWindow, producerSeq: number, seq: number): void {
+  window.last = producerSeq;
+  window.lastSeq = seq;
+  window.count++;
+  appendToRuns(window.runs, seq);
+  if (window.count <= LIMITS.producerPairsMax) return;
+  dropOldest(window.runs);
+  window.count--;
 }
 
 /** The window of a producer whose pairs had to go: it only knows how far the producer had come. */

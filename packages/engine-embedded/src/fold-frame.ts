@@ -10,7 +10,10 @@ export function foldFrame(log: LiveLog, header: FrameHeader, payload: Buffer, po
     log.foldHeader(decodeHeaderEntry(kind, payload.toString("utf8")), header.atMs, position);
     return;
   }
-  const events = splitEvents(payload, header.count).map((bytes) => foldedEvent(header, bytes));
+  const events =
+    header.count === 1
+      ? [foldedEvent(header, payload)]
+      : splitEvents(payload, header.count).map((bytes) => foldedEvent(header, bytes));
   log.foldEvents(events, header.seq, header.atMs, position);
 }
 

@@ -8,8 +8,13 @@ import { damaged, StoreRefused } from "./refusals.js";
 import type { ScannedBatch } from "./scan-segment.js";
 import type { Segments } from "./segments.js";
 
-/** Views are written this often while they are brought forward: bounds memory when they are rebuilt. */
+/**
+ * Views are written whenever this much memory holds what they do not have yet. Not more often: each time, nearly every
+ * session of a busy store is written again.
+ */
 const FLUSH_BYTES = 64 * 1024 * 1024;
+/** What stays in memory of a frame: its position, twice while lists grow, and a little of its log. */
+const FRAME_MEMORY_BYTES = 100;
 
 export interface Recovered {
   readonly stand: Stand;
@@ -115,7 +120,6 @@ class Recovery {
     this.batches++;
     this.nextBatch = batch.header.batch + 1;
     this.offset = batch.end;
-    this.unflushedBytes += batch.end - batch.offset;
     this.lost.see(batch);
     const { segment } = batch.header;
     for (const { header, payload, offset } of batch.frames) {
@@ -127,12 +131,16 @@ class Recovery {
         bytes: FRAME_HEADER_BYTES + header.payloadBytes,
         count: header.count,
       };
+      this.unflushedBytes += FRAME_MEMORY_BYTES;
+      // Of a header and of state keys the text itself stays, of other events nothing does.
+      if (header.kind !== "events" || header.hasState) this.unflushedBytes += header.payloadBytes;
       if (payload === undefined) {
         log.foldZeroed(position, header.seq, header.atMs, lifecycleKindOfFrame(header));
       } else {
         foldFrame(log, header, payload, position);
       }
-      this.table.name(log);
+      // Only these entries say what it is called.
+      if (header.kind === "create" || header.kind === "erase") this.table.name(log);
       this.table.nextNumber = Math.max(this.table.nextNumber, header.log + 1);
       this.lastMs = Math.max(this.lastMs, header.atMs);
     }

@@ -79,12 +79,13 @@ export class SegmentScan {
     const frames: ScannedFrame[] = [];
     let at = this.offset - this.bufferAt + BATCH_HEADER_BYTES;
     const end = at + batch.bodyBytes;
+    const bytes = this.buffer.subarray(0, end);
     for (let index = 0; index < batch.frames; index++) {
-      const header = decodeFrameHeader(this.buffer.subarray(0, end), at);
-      const place = `frame ${index} of batch ${batch.batch}`;
-      if (header === undefined) return `${place}: its header is damaged`;
+      const header = decodeFrameHeader(bytes, at);
+      if (header === undefined) return `frame ${index} of batch ${batch.batch}: its header is damaged`;
       const payloadAt = at + FRAME_HEADER_BYTES;
-      if (payloadAt + header.payloadBytes > end) return `${place}: longer than its batch`;
+      if (payloadAt + header.payloadBytes > end)
+        return `frame ${index} of batch ${batch.batch}: longer than its batch`;
       const payload = this.buffer.subarray(payloadAt, payloadAt + header.payloadBytes);
       const isWhole = judgePayload(header, payload) === "whole";
       frames.push({ header, payload: isWhole ? payload : undefined, offset: this.bufferAt + at });

@@ -26,7 +26,7 @@ export const ENGINE_DEFAULTS: EngineSettings = {
   viewLagBytesMax: 64 * MIB,
   recentBytesMax: 64 * MIB,
   idleLogsMax: 50_000,
-  flushDelayMs: 1_000,
+  flushDelayMs: 3_000,
   clock: Date.now,
 };
 

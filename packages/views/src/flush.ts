@@ -107,7 +107,7 @@ export class Flush<Log extends OpenLog = OpenLog> {
       header: log.header,
       openRun: log.takeOpenRun(),
       finishedRuns: log.finishedRuns.length === 0 ? NO_RUNS : [...log.finishedRuns],
-      windows: deleted ? [] : log.takeDirtyWindows(),
+      windows: deleted ? [] : log.takeNewWindows(),
       keyVersions: deleted ? [] : log.newKeyVersions.splice(0),
       lifecycle: log.newLifecycle.splice(0),
       listedBefore: log.listed,

@@ -37,7 +37,7 @@ class Session {
 
   /** The views are written, memory is let go, and the log is taken up again from the views. */
   restart(): void {
-    for (const [id, window] of this.log.takeDirtyWindows()) this.records.stored.set(id, window);
+    for (const [id, window] of this.log.takeNewWindows()) this.records.stored.set(id, window);
     const { id, head, pairs, openRun, lastEventMs, headerAt } = this.log;
     if (id === undefined || head === undefined) throw new Error("an empty log");
     this.log = new OpenLog(1, id, this.records);
@@ -114,7 +114,7 @@ describe("a session's memory of producers", () => {
   it("lets go of windows that the views have, and finds them there", () => {
     const session = new Session();
     for (let producer = 0; producer < 40; producer++) session.append(`p${producer}`, 1, 1);
-    for (const [id, window] of session.log.takeDirtyWindows()) session.records.stored.set(id, window);
+    for (const [id, window] of session.log.takeNewWindows()) session.records.stored.set(id, window);
     session.log.release(0, undefined);
     expect(session.log.windows.size).toBe(0);
     expect(session.remembers("p3", 1)).toBe(true);

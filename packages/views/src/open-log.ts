@@ -1,4 +1,5 @@
 import {
+  addPair,
   applyEntry,
   type EventEntry,
   forgetPairs,
@@ -8,8 +9,9 @@ import {
   type KeyVersion,
   type LogId,
   nextVersion,
+  type OwnWindow,
+  ownWindow,
   type ProducerWindow,
-  rememberPair,
   type SessionHeader,
   type StateOperation,
 } from "@daybook/core";
@@ -28,6 +30,14 @@ export interface LogRecords {
 
 /** Producers and keys kept in memory for a log although the views have them. */
 const CACHED_MAX = 16;
+
+/** A producer's window in memory. */
+interface KnownWindow {
+  readonly id: string;
+  window: OwnWindow;
+  /** The views do not have it like this, and nobody else holds it. */
+  isNew: boolean;
+}
 
 export interface NewKeyVersion {
   readonly key: string;
@@ -52,14 +62,18 @@ export class OpenLog {
   readonly finishedRuns: IndexRun[] = [];
   openRun: IndexRun = { nextSeq: 1, ordinal: 0, positions: [] };
   private openRunTaken = false;
-  readonly windows = new Map<string, ProducerWindow>();
-  private dirtyWindows = new Set<string>();
-  readonly keys = new Map<string, KeyVersion>();
+  readonly windows = new Map<string, KnownWindow>();
+  /** The one asked for last: an append asks for its producer several times. */
+  private latest: KnownWindow | undefined;
+  /** Made when the first key is set: most logs have none. */
+  private keys: Map<string, KeyVersion> | undefined;
   readonly newKeyVersions: NewKeyVersion[] = [];
   /** Changes of the session as a whole that the views do not have yet. */
   readonly newLifecycle: LifecycleNote[] = [];
   /** Some payloads are gone already: only an erase entry can follow. */
   zeroed = false;
+  /** The views may know more than is in memory. */
+  private isStored = false;
   /** The flush that will take what changed in this log. */
   changedIn: { take(log: OpenLog): void } | undefined;
   /** What the views' lists say of this log now; undefined while they do not have it. */
@@ -74,6 +88,7 @@ export class OpenLog {
 
   /** Takes over what the views know. */
   restore(record: HeadRecord): void {
+    this.isStored = true;
     this.head = record.head;
     this.headerAt = record.headerAt;
     this.pairs = record.pairs;
@@ -93,8 +108,9 @@ export class OpenLog {
     this.finishedRuns.length = 0;
     this.openRun = { nextSeq: 1, ordinal: 0, positions: [] };
     this.windows.clear();
-    this.dirtyWindows.clear();
-    this.keys.clear();
+    this.latest = undefined;
+    this.keys = undefined;
+    this.isStored = false;
     this.newKeyVersions.length = 0;
     this.newLifecycle.length = 0;
     this.zeroed = false;
@@ -108,11 +124,12 @@ export class OpenLog {
     this.finishedRuns.splice(0, runs);
     if (this.header === header) this.header = undefined;
     if (this.windows.size > CACHED_MAX) {
-      for (const producerId of this.windows.keys()) {
-        if (!this.dirtyWindows.has(producerId)) this.windows.delete(producerId);
+      this.latest = undefined;
+      for (const known of this.windows.values()) {
+        if (!known.isNew) this.windows.delete(known.id);
       }
     }
-    if (this.keys.size > CACHED_MAX && this.newKeyVersions.length === 0) this.keys.clear();
+    if ((this.keys?.size ?? 0) > CACHED_MAX && this.newKeyVersions.length === 0) this.keys = undefined;
   }
 
   /** The open run, for a flush: it is copied before it changes again. */
@@ -122,27 +139,24 @@ export class OpenLog {
   }
 
   /** The producers that changed since this was last asked. */
-  takeDirtyWindows(): (readonly [producerId: string, window: ProducerWindow])[] {
-    if (this.dirtyWindows.size === 0) return [];
+  takeNewWindows(): (readonly [producerId: string, window: ProducerWindow])[] {
     const taken: [string, ProducerWindow][] = [];
-    for (const producerId of this.dirtyWindows) {
-      const window = this.windows.get(producerId);
-      if (window !== undefined) taken.push([producerId, window]);
+    for (const known of this.windows.values()) {
+      if (!known.isNew) continue;
+      known.isNew = false;
+      taken.push([known.id, known.window]);
     }
-    this.dirtyWindows = new Set();
+    // From here on there is something of this log in the views, or will be before memory lets go of it.
+    this.isStored = true;
     return taken;
   }
 
   window(producerId: string): ProducerWindow | undefined {
-    const known = this.windows.get(producerId);
-    if (known !== undefined) return known;
-    const stored = this.records.window(this.number, producerId);
-    if (stored !== undefined) this.windows.set(producerId, stored);
-    return stored;
+    return this.known(producerId)?.window;
   }
 
   key(key: string): KeyVersion | undefined {
-    return this.keys.get(key) ?? this.records.key(this.number, key);
+    return this.keys?.get(key) ?? (this.isStored ? this.records.key(this.number, key) : undefined);
   }
 
   /** One more frame of this log, with events from `firstSeq` on. */
@@ -197,25 +211,51 @@ export class OpenLog {
   private foldState(operations: readonly StateOperation[], seq: number): void {
     for (const operation of operations) {
       const version = nextVersion(this.key(operation.key), operation, seq);
+      this.keys ??= new Map<string, KeyVersion>();
       this.keys.set(operation.key, version);
       this.newKeyVersions.push({ key: operation.key, version });
     }
   }
 
   private remember(producer: { id: string; seq: number }, seq: number): void {
-    const before = this.window(producer.id);
-    const after = rememberPair(before, producer.seq, seq);
-    this.pairs += after.count - (before?.count ?? 0);
-    this.setWindow(producer.id, after);
+    const known =
+      this.known(producer.id) ??
+      this.addWindow({ id: producer.id, window: ownWindow(undefined), isNew: true });
+    const { window } = this.renewed(known);
+    const before = window.count;
+    addPair(window, producer.seq, seq);
+    this.pairs += window.count - before;
     if (this.leastRecent !== undefined) {
       this.leastRecent.delete(producer.id);
-      this.leastRecent.set(producer.id, after.lastSeq);
+      this.leastRecent.set(producer.id, seq);
     }
   }
 
-  private setWindow(producerId: string, window: ProducerWindow): void {
-    this.windows.set(producerId, window);
-    this.dirtyWindows.add(producerId);
+  private known(producerId: string): KnownWindow | undefined {
+    if (this.latest?.id === producerId) return this.latest;
+    let known = this.windows.get(producerId);
+    if (known === undefined && this.isStored) {
+      const window = this.records.window(this.number, producerId);
+      if (window !== undefined)
+        known = this.addWindow({ id: producerId, window: ownWindow(window), isNew: false });
+    }
+    if (known !== undefined) this.latest = known;
+    return known;
+  }
+
+  private addWindow(known: KnownWindow): KnownWindow {
+    this.windows.set(known.id, known);
+    this.latest = known;
+    return known;
+  }
+
+  /** The same, to be changed: what the views have, or are about to be given, stays as it is. */
+  private renewed(known: KnownWindow): KnownWindow {
+    if (!known.isNew) {
+      known.window = ownWindow(known.window);
+      known.isNew = true;
+    }
+    return known;
   }
 
   /** Producers in the order of their last event. Made only for the rare session that is over its limit, then kept. */
@@ -223,11 +263,11 @@ export class OpenLog {
     this.leastRecent ??= this.byLastUse();
     for (const producerId of this.leastRecent.keys()) {
       if (this.pairs <= LIMITS.sessionPairsMax) return;
-      const window = this.window(producerId);
+      const known = this.known(producerId);
       this.leastRecent.delete(producerId);
-      if (window === undefined || window.count === 0) continue;
-      this.pairs -= window.count;
-      this.setWindow(producerId, forgetPairs(window));
+      if (known === undefined || known.window.count === 0) continue;
+      this.pairs -= known.window.count;
+      this.renewed(known).window = ownWindow(forgetPairs(known.window));
     }
   }
 
@@ -236,7 +276,7 @@ export class OpenLog {
     for (const [producerId, window] of this.records.windows(this.number)) {
       if (window.count > 0) lastSeqs.set(producerId, window.lastSeq);
     }
-    for (const [producerId, window] of this.windows) {
+    for (const { id: producerId, window } of this.windows.values()) {
       if (window.count > 0) lastSeqs.set(producerId, window.lastSeq);
     }
     return new Map([...lastSeqs].sort((one, other) => one[1] - other[1]));
