@@ -15,6 +15,8 @@ export class LiveLog extends OpenLog {
   readonly watchers = new Set<() => void>();
   /** The newest durable events, without a gap up to the last. */
   private blocks: EventBlock[] = [];
+  /** Blocks in front of this one were let go. */
+  private firstBlock = 0;
 
   /** The fold as it stands becomes what readers see: after recovery, when all of it is on disk. */
   publish(): void {
@@ -30,11 +32,11 @@ export class LiveLog extends OpenLog {
   }
 
   get firstSeqInMemory(): number | undefined {
-    return this.blocks[0]?.firstSeq;
+    return this.blocks[this.firstBlock]?.firstSeq;
   }
 
   get hasBlocks(): boolean {
-    return this.blocks.length > 0;
+    return this.blocks.length > this.firstBlock;
   }
 
   addBlock(block: EventBlock): void {
@@ -43,11 +45,17 @@ export class LiveLog extends OpenLog {
 
   /** Lets go of the oldest block, if it is this one: an erased log has let go of all. */
   dropBlock(block: EventBlock): void {
-    if (this.blocks[0] === block) this.blocks.shift();
+    if (this.blocks[this.firstBlock] !== block) return;
+    this.firstBlock++;
+    // Cut off a good many at a time: shifting each one would move all others, and one busy session has many.
+    if (this.firstBlock * 8 <= this.blocks.length) return;
+    this.blocks = this.blocks.slice(this.firstBlock);
+    this.firstBlock = 0;
   }
 
   dropBlocks(): void {
     this.blocks = [];
+    this.firstBlock = 0;
   }
 
   /** Durable events after `afterSeq`, all of which are in memory. */
@@ -75,7 +83,7 @@ export class LiveLog extends OpenLog {
   }
 
   private blockOf(seq: number): number {
-    let low = 0;
+    let low = this.firstBlock;
     let high = this.blocks.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >>> 1;
