@@ -21,7 +21,8 @@ const PAYLOAD = `{"text":"${"x".repeat(EVENT_BYTES - emptyEventBytes())}"}`;
 
 function emptyEventBytes(): number {
   const producer = { id: PRODUCER, seq: 1_000 };
-  return encodeEvent({ ...EVENT, payload: '{"text":""}', producer }, 1_000, "2026-01-01T00:00:00.000Z").length;
+  return encodeEvent({ ...EVENT, payload: '{"text":""}', producer }, 1_000, "2026-01-01T00:00:00.000Z")
+    .length;
 }
 
 /** Sessions of a store under test, each with one producer that goes on from where it was. */
