@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { ALL_SCOPES, AuthServer, forgedToken, newId, signToken, TokenApi } from "./support/auth-server.js";
 import { channelUrl, ChannelSocket, outcomeOf } from "./support/channel-socket.js";
+import { text } from "./support/conversation.js";
 import { tailUrl } from "./support/tail-socket.js";
 
 /**
@@ -20,7 +21,7 @@ interface Row {
   /** The scope it needs. */
   readonly scope: string | undefined;
   /** What another tenant's token with all scopes gets. */
-  readonly otherTenant: "session_not_found" | "ok";
+  readonly otherTenant: "session_not_found" | "conversation_not_found" | "ok";
   /** What a token for another session gets. */
   readonly otherSession: "forbidden_session" | "ok";
   /** How a token that is not good is answered. */
@@ -53,6 +54,10 @@ function restRow(
   };
 }
 
+const conversation = {
+  otherTenant: "conversation_not_found",
+  otherSession: "forbidden_session",
+} as const;
 const one = { otherTenant: "session_not_found", otherSession: "forbidden_session" } as const;
 
 async function upgradeOutcome(url: string, headers: Record<string, string> = {}): Promise<string> {
@@ -110,6 +115,18 @@ const ROWS: readonly Row[] = [
   restRow("GET /v1/sessions/{id}/state/{key}", { scope: "session:read", ...one }),
   restRow("GET /v1/sessions/{id}/state/{key}/history", { scope: "session:read", ...one }),
   restRow("GET /v1/sessions/{id}/state-diff", { scope: "session:read", ...one }),
+  restRow("GET /v1/conversations/{id}", { scope: "session:read", ...conversation }),
+  restRow("DELETE /v1/conversations/{id}", { scope: "session:create", ...conversation }),
+  restRow("POST /v1/conversations/{id}/messages", { scope: "session:append", ...conversation }, () => ({
+    message: text("user", "hello"),
+  })),
+  // Of a conversation that is not there these read nothing: so it is for another tenant.
+  restRow("GET /v1/conversations/{id}/tail", { scope: "session:read", ...conversation, otherTenant: "ok" }),
+  restRow("GET /v1/conversations/{id}/messages", {
+    scope: "session:read",
+    ...conversation,
+    otherTenant: "ok",
+  }),
   restRow("GET /v1/lifecycle", {
     scope: "session:read",
     otherTenant: "ok",
@@ -215,6 +232,11 @@ const ROWS: readonly Row[] = [
       return outcomeOf(await socket.ask(`tail:${session}`, "append", { event: eventBody(1) }));
     },
   },
+  restRow(
+    "PUT /v1/conversations/{id}",
+    // Ids live per tenant: the other tenant creates its own. So this row is the last.
+    { scope: "session:create", otherTenant: "ok", otherSession: "forbidden_session" },
+  ),
 ];
 
 describe("every way in", () => {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createApiKey } from "@daybook/server";
 import { AuthServer, newId, TokenApi } from "./support/auth-server.js";
 import { ChannelSocket } from "./support/channel-socket.js";
+import { text } from "./support/conversation.js";
 import { EventStream } from "./support/event-stream.js";
 import { PhoenixClient } from "./support/phoenix-client.js";
 import { openTail, refusedUpgrade, tailUrl } from "./support/tail-socket.js";
@@ -72,13 +73,30 @@ describe("two tenants", () => {
       expect([method, rest, one.status, one.text]).toEqual([method, rest, other.status, other.text]);
       expect(one.text).not.toContain("hidden");
     }
+    await umbrella.call("POST", `/v1/conversations/${theirs}/messages`, { message: text("user", "hidden") });
+    const inConversations = [
+      ["GET", "", undefined],
+      ["DELETE", "", undefined],
+      ["GET", "/tail", undefined],
+      ["GET", "/messages", undefined],
+      ["POST", "/messages", { message: text("user", "hi") }],
+      ["POST", "/messages", { message: text("user", "hi"), if_version: 9 }],
+    ] as const;
+    for (const [method, rest, body] of inConversations) {
+      const [one, other] = [
+        await acme.call(method, `/v1/conversations/${theirs}${rest}`, body),
+        await acme.call(method, `/v1/conversations/${never}${rest}`, body),
+      ];
+      expect([method, rest, one.status, one.text]).toEqual([method, rest, other.status, other.text]);
+      expect(one.text).not.toContain("hidden");
+    }
     const headers = { authorization: `Bearer ${acme.token}` };
     const [one, other] = [
       await refusedUpgrade(tailUrl(auth.url, theirs, "?cursor=99"), { headers }),
       await refusedUpgrade(tailUrl(auth.url, never, "?cursor=99"), { headers }),
     ];
     expect([one.status, one.json]).toEqual([other.status, other.json]);
-    expect((await umbrella.call("GET", `/v1/sessions/${theirs}`)).json.last_seq).toBe(1);
+    expect((await umbrella.call("GET", `/v1/sessions/${theirs}`)).json.last_seq).toBe(2);
   });
 
   test("a list, its cursors and its pages hold no other's", async () => {

@@ -7,6 +7,7 @@ import {
   decideCreate,
   decideErase,
   decidePatch,
+  decidePut,
   mergeMembers,
   type Patch,
 } from "./decide-header.js";
@@ -182,6 +183,39 @@ describe("archive", () => {
 
   it.each([undefined, DELETED])("finds no session that is not there", (head) => {
     expect(refusal(decideArchive(head, true)).code).toBe("session_not_found");
+  });
+});
+
+describe("put", () => {
+  const metadata = '{"b":2}';
+  const put = (head: Head | undefined, before = HEADER, after = metadata): Decision<void> =>
+    decidePut(head, factsWith(before), { session: SESSION, creator: CREATOR, metadata: after });
+
+  it("creates a log that is not there, without a title", () => {
+    const header = { creator: CREATOR, title: null, metadata };
+    expect(entriesOf(put(undefined))).toEqual([{ kind: "create", session: SESSION, header }]);
+  });
+
+  it("replaces all metadata and leaves the rest of the header, whoever asks", () => {
+    const theirs = { ...HEADER, creator: { type: "agent", id: "other" } };
+    const entries = [{ kind: "patch", header: { ...theirs, metadata } }];
+    expect(entriesOf(put(OPEN, theirs))).toEqual(entries);
+  });
+
+  it("opens a closed log again, with or without other metadata", () => {
+    expect(entriesOf(put(CLOSED))).toEqual([
+      { kind: "reopen" },
+      { kind: "patch", header: { ...HEADER, metadata } },
+    ]);
+    expect(entriesOf(put(CLOSED, HEADER, HEADER.metadata))).toEqual([{ kind: "reopen" }]);
+  });
+
+  it("writes nothing when nothing changes", () => {
+    expect(put(OPEN, HEADER, HEADER.metadata)).toEqual({ kind: "answer", answer: undefined });
+  });
+
+  it("does not bring back a deleted one", () => {
+    expect(refusal(put(DELETED)).code).toBe("session_deleted");
   });
 });
 

@@ -1,7 +1,7 @@
 import { byteLength } from "./state.js";
 import { type JsonShape, LIMITS, parseJson, type RawJson } from "@daybook/protocol";
 import { type Decision, type Facts, reject, sessionNotFound } from "./decision.js";
-import type { ImportedHeader } from "./entry.js";
+import type { HeaderEntry, ImportedHeader } from "./entry.js";
 import type { Head, LogId, SessionHeader } from "./head.js";
 
 export interface Create {
@@ -50,6 +50,24 @@ export function decidePatch(head: Head | undefined, facts: Facts, command: Patch
     entries: [{ kind: "patch", header: { ...before, title, metadata } }],
     answer: undefined,
   };
+}
+
+/** Creates the log, or gives it this metadata in the place of all it had; a closed one is open again. */
+export function decidePut(
+  head: Head | undefined,
+  facts: Facts,
+  command: { readonly session: LogId; readonly creator: SessionHeader["creator"]; readonly metadata: string },
+): Decision<void> {
+  const { session, creator, metadata } = command;
+  if (head === undefined || head.status === "deleted")
+    return decideCreate(head, { session, header: { creator, title: null, metadata } });
+  const entries: HeaderEntry[] = [];
+  if (head.status === "closed") entries.push({ kind: "reopen" });
+  const before = facts.header();
+  if (before.metadata !== metadata) entries.push({ kind: "patch", header: { ...before, metadata } });
+  return entries.length === 0
+    ? { kind: "answer", answer: undefined }
+    : { kind: "commit", entries, answer: undefined };
 }
 
 /** Sets the flag. A second time is fine and writes nothing. */

@@ -28,6 +28,13 @@ describe("applying an entry that no rule would have let through is a defect", ()
     expect(() => after(...entries)).toThrow("broken invariant");
   });
 
+  it("an event may follow once the log is open again", () => {
+    expect(after(CREATE, { kind: "close" }, { kind: "reopen" }, event(1))).toMatchObject({
+      status: "open",
+      lastSeq: 1,
+    });
+  });
+
   it("updated_at never goes back, whatever moment an entry carries", () => {
     const head = applyEntry(applyEntry(undefined, CREATE, 100), { kind: "patch", header: HEADER }, 50);
     expect(head.updatedAtMs).toBe(100);
@@ -47,6 +54,7 @@ describe("a header entry read back from its text", () => {
     { kind: "archive", archived: true },
     { kind: "archive", archived: false },
     { kind: "close" },
+    { kind: "reopen" },
     { kind: "erase", session: SESSION },
   ];
 

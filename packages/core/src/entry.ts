@@ -26,6 +26,7 @@ export type HeaderEntry =
   | { readonly kind: "patch"; readonly header: SessionHeader }
   | { readonly kind: "archive"; readonly archived: boolean }
   | { readonly kind: "close" }
+  | { readonly kind: "reopen" }
   | { readonly kind: "erase"; readonly session: LogId };
 
 export interface ImportedHeader {
@@ -57,6 +58,8 @@ export function applyEntry(head: Head | undefined, entry: Entry, atMs: number): 
       return { ...next, archived: entry.archived };
     case "close":
       return { ...next, status: "closed" };
+    case "reopen":
+      return { ...next, status: "open" };
     case "erase":
       return { ...next, status: "deleted" };
   }

@@ -19,6 +19,7 @@ export function encodeHeaderEntry(entry: HeaderEntry): string {
     case "archive":
       return `{"archived":${String(entry.archived)}}`;
     case "close":
+    case "reopen":
       return "{}";
     case "erase":
       return `{"tenant":${JSON.stringify(entry.session.tenant)},"session":${JSON.stringify(entry.session.id)}}`;
@@ -59,6 +60,7 @@ export function decodeHeaderEntry(kind: HeaderEntry["kind"], text: string): Head
     case "archive":
       return { kind, archived: decoded.archived };
     case "close":
+    case "reopen":
       return { kind };
     case "erase":
       return { kind, session: new LogId(decoded.tenant, decoded.session) };

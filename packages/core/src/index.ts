@@ -7,5 +7,6 @@ export * from "./event-json.js";
 export * from "./head.js";
 export * from "./header-json.js";
 export * from "./indexed-members.js";
+export * from "./message.js";
 export * from "./producer-window.js";
 export * from "./state.js";

@@ -68,6 +68,7 @@ const LIFECYCLE: Readonly<Record<FrameHeader["kind"], LifecycleKind | undefined>
   unarchive: "unarchived",
   close: "closed",
   erase: "deleted",
+  reopen: "reopened",
 };
 
 /** What a frame did to its session as a whole, as far as its header tells. */

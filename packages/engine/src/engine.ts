@@ -94,7 +94,7 @@ export interface StatePage {
 
 /** One change of a session as a whole. Of an erased session only kind, id and time are left. */
 export interface LifecycleItem {
-  readonly kind: "created" | "updated" | "archived" | "unarchived" | "closed" | "deleted";
+  readonly kind: "created" | "updated" | "archived" | "unarchived" | "closed" | "reopened" | "deleted";
   readonly session: LogId;
   readonly atMs: number;
   readonly version: number;

@@ -1,24 +1,9 @@
 import { Type, type Static } from "typebox";
 import { LIMITS } from "./limits.js";
 import type { RawJson } from "./parse-json.js";
+import { Count, JsonObject, Name } from "./schema-parts.js";
 
-/**
- * What crosses the wire, once: these schemas validate, give the static types and become the OpenAPI document.
- * A `JsonObject` is kept as the exact text that came in, because key order and big numbers must survive.
- */
-const JsonObject = (description: string) =>
-  Type.Refine(
-    Type.Unsafe<RawJson>({ type: "object", additionalProperties: true, description }),
-    // The text of any kind of value is an object to JavaScript.
-    ({ kind }) => kind === "object",
-    () => "must be a JSON object",
-  );
-
-const Count = (minimum: number, description: string) =>
-  Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER, description });
-
-const Name = (description: string) =>
-  Type.String({ minLength: 1, maxLength: LIMITS.idCharactersMax, description });
+/** What crosses the wire, once: these schemas validate, give the static types and become the OpenAPI document. */
 
 export const EventInput = Type.Object({
   type: Name("What kind of event this is, e.g. `chat.user.message`."),

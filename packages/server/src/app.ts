@@ -7,6 +7,7 @@ import { stateRoutes } from "./dialects/state-routes.js";
 import { tailRoute } from "./dialects/tail-route.js";
 import type { Authenticator } from "./auth/authenticator.js";
 import type { Gate } from "./http/access.js";
+import { conversationRoutes } from "./dialects/conversation-routes.js";
 import { lifecycleRoutes } from "./dialects/lifecycle-routes.js";
 import { registerPublicKeys, tokenRoutes } from "./dialects/token-routes.js";
 import type { DrainList } from "./http/drain.js";
@@ -16,6 +17,7 @@ import type { OriginPolicy } from "./http/origin-guard.js";
 import { refuseOtherMethods } from "./http/refuse-methods.js";
 import { registerRoutes, type Route } from "./http/route.js";
 import type { Metrics } from "./metrics.js";
+import { ConversationService } from "./service/conversation-service.js";
 import type { SessionService } from "./service/session-service.js";
 import type { Settings } from "./settings.js";
 
@@ -44,6 +46,7 @@ export function allRoutes({
   return [
     ...sessionRoutes({ service, metrics, drains, authenticator, limits: settings }),
     tailRoute(streams),
+    ...conversationRoutes({ conversations: new ConversationService(service), metrics, limits: settings }),
     ...stateRoutes(service),
     ...lifecycleRoutes(streams),
     ...tokenRoutes(authenticator),

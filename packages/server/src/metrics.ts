@@ -1,3 +1,4 @@
+import { DaybookError } from "@daybook/protocol";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
 /** Sources that are read when somebody looks. */
@@ -57,6 +58,21 @@ export class Metrics {
     this.gauge("daybook_erasures_pending", "Deleted sessions whose bytes are still being erased.", () =>
       sources.erasuresPending(),
     );
+  }
+
+  /** Counts an append by its result, and times it. */
+  async measureAppend<Result>(run: () => Promise<Result>): Promise<Result> {
+    const startedAt = performance.now();
+    try {
+      const result = await run();
+      this.appends.inc({ result: "ok" });
+      return result;
+    } catch (error) {
+      this.appends.inc({ result: error instanceof DaybookError ? error.code : "internal_error" });
+      throw error;
+    } finally {
+      this.appendSeconds.observe((performance.now() - startedAt) / 1000);
+    }
   }
 
   private counter<Label extends string = never>(

@@ -2,7 +2,15 @@ import type { HeaderEntry } from "@daybook/core";
 import type { FramePosition } from "./frame-position.js";
 
 /** What can happen to a session as a whole. The order is how they are stored: only ever add at the end. */
-export const LIFECYCLE_KINDS = ["created", "updated", "archived", "unarchived", "closed", "deleted"] as const;
+export const LIFECYCLE_KINDS = [
+  "created",
+  "updated",
+  "archived",
+  "unarchived",
+  "closed",
+  "deleted",
+  "reopened",
+] as const;
 export type LifecycleKind = (typeof LIFECYCLE_KINDS)[number];
 
 /** One such change, and where its frame stands: that is also its place in the feed of its tenant. */
@@ -24,6 +32,8 @@ export function lifecycleKindOf(entry: HeaderEntry): LifecycleKind {
       return entry.archived ? "archived" : "unarchived";
     case "close":
       return "closed";
+    case "reopen":
+      return "reopened";
     case "erase":
       return "deleted";
   }

@@ -27,7 +27,8 @@ export interface LifecycleRoutesOptions {
 const Item = Type.Object(
   {
     kind: Type.String({
-      description: "`session.created`, `updated`, `archived`, `unarchived`, `closed` or `deleted`.",
+      description:
+        "`session.created`, `updated`, `archived`, `unarchived`, `closed`, `reopened` or `deleted`.",
     }),
     session_id: Type.String(),
     tenant_id: Type.String(),

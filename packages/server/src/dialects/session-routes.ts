@@ -4,7 +4,6 @@ import {
   AppendOne,
   AppendResult,
   CreateSession,
-  DaybookError,
   EventPage,
   LIMITS,
   PatchSession,
@@ -13,21 +12,17 @@ import {
 } from "@daybook/protocol";
 import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
-import type { Metrics } from "../metrics.js";
 import type { Access } from "../http/access.js";
 import { type Call, type Route, sendJson } from "../http/route.js";
 import { appendAnswer } from "../service/append-answer.js";
 import { encodeListCursor, readListQuery } from "../service/read-list-query.js";
 import { ImportBody, readImport } from "../service/read-import.js";
-import { readCreate, readNothing, readPatch } from "../service/read-session.js";
+import { HEADER_BODY_BYTES_MAX, readCreate, readNothing, readPatch } from "../service/read-session.js";
 import { type AppendLimits, readAppend } from "../service/read-append.js";
 import { recordJson } from "../service/session-record.js";
 import { type Caller, requireScope, requireSession } from "../service/caller.js";
 import type { SessionService } from "../service/session-service.js";
 import { readEvents, type ReadEventsOptions } from "./read-events.js";
-
-/** Title and metadata, with room for a spelling in escapes. */
-const HEADER_BODY_BYTES_MAX = 512 * 1024;
 
 export interface SessionRoutesOptions extends ReadEventsOptions {
   readonly service: SessionService;
@@ -223,23 +218,8 @@ function appendRoute({ service, metrics, limits }: SessionRoutesOptions): Route 
       "storage_unavailable",
     ],
     handle: async (call) =>
-      sendJson(call.reply, 201, await measured(metrics, () => append(call, service, limits))),
+      sendJson(call.reply, 201, await metrics.measureAppend(() => append(call, service, limits))),
   };
-}
-
-/** Counts an append by its result, and times it. */
-async function measured<Result>(metrics: Metrics, run: () => Promise<Result>): Promise<Result> {
-  const startedAt = performance.now();
-  try {
-    const result = await run();
-    metrics.appends.inc({ result: "ok" });
-    return result;
-  } catch (error) {
-    metrics.appends.inc({ result: error instanceof DaybookError ? error.code : "internal_error" });
-    throw error;
-  } finally {
-    metrics.appendSeconds.observe((performance.now() - startedAt) / 1000);
-  }
 }
 
 async function append(

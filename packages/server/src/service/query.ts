@@ -63,6 +63,14 @@ export class Query {
     );
   }
 
+  /** A whole number; one out of range stands for the nearest that is in it. */
+  clamped(name: string, code: ErrorCode, bounds: { minimum: number; maximum: number }): number | undefined {
+    const text = this.one(name, code);
+    if (text === undefined) return undefined;
+    if (/^-?\d+$/.test(text)) return Math.min(Math.max(Number(text), bounds.minimum), bounds.maximum);
+    throw new DaybookError(code, `${name} must be a whole number, not ${JSON.stringify(text.slice(0, 40))}.`);
+  }
+
   /** All parameters, in order. */
   all(): readonly (readonly [string, string])[] {
     return this.pairs;

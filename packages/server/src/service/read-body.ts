@@ -59,9 +59,9 @@ export function parseBody(body: Buffer | undefined, shape: JsonShape, codes: Bod
   }
 }
 
-/** `events[3].metadata.a` lies in the member `metadata`. */
+/** `events[3].metadata.a` and `message.metadata.a` lie in the member `metadata`. */
 function codeAt(place: string, { code, byMember }: BodyCodes): ErrorCode {
-  const member = /^(?:events\[\d+\]\.?)?([^.[]*)/.exec(place)?.[1] ?? "";
+  const member = /^(?:events\[\d+\]\.?|message\.)?([^.[]*)/.exec(place)?.[1] ?? "";
   return byMember?.[member] ?? code;
 }
 

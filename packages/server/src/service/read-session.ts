@@ -10,6 +10,9 @@ import {
 import { Type } from "typebox";
 import { bodyReader } from "./read-body.js";
 
+/** Title and metadata, with room for a spelling in escapes. */
+export const HEADER_BODY_BYTES_MAX = 512 * 1024;
+
 const CODES = {
   code: "invalid_session",
   byMember: { metadata: "invalid_metadata", id: "invalid_session_id" },

@@ -1,0 +1,195 @@
+import {
+  AppendMessage,
+  AppendMessageResult,
+  ConversationRecord,
+  LIMITS,
+  MessagePage,
+  PutConversation,
+} from "@daybook/protocol";
+import type { Session } from "@daybook/engine";
+import type { LogId } from "@daybook/core";
+import { Type } from "typebox";
+import type { Access } from "../http/access.js";
+import { type Call, type Route, sendJson } from "../http/route.js";
+import type { Metrics } from "../metrics.js";
+import type { ConversationService } from "../service/conversation-service.js";
+import { messageJson } from "../service/message-json.js";
+import type { Query } from "../service/query.js";
+import { readAppendMessage, readPut } from "../service/read-conversation.js";
+import { HEADER_BODY_BYTES_MAX } from "../service/read-session.js";
+
+export interface ConversationRoutesOptions {
+  readonly conversations: ConversationService;
+  readonly metrics: Metrics;
+  readonly limits: { readonly eventBytesMax: number };
+}
+
+const READ: Access = { scope: "session:read", locked: "own" };
+const CHANGE: Access = { scope: "session:create", locked: "own" };
+const RECORD = { status: 200, description: "The conversation's record.", schema: ConversationRecord };
+const PAGE = { status: 200, description: "A page, oldest to newest.", schema: MessagePage };
+
+/** A session read as messages, over REST. */
+export function conversationRoutes(options: ConversationRoutesOptions): Route[] {
+  return [...recordRoutes(options), appendRoute(options), ...readRoutes(options)];
+}
+
+function recordRoutes({ conversations }: ConversationRoutesOptions): Route[] {
+  return [
+    {
+      method: "PUT",
+      path: "/v1/conversations/:id",
+      access: CHANGE,
+      summary: "Create a conversation, or replace its metadata",
+      description: "A tombstoned one takes messages again. `version` stays as it is.",
+      body: PutConversation,
+      success: RECORD,
+      errors: ["invalid_metadata", "invalid_session_id", "session_deleted", "storage_unavailable"],
+      bodyBytesMax: HEADER_BODY_BYTES_MAX,
+      handle: async (call) => {
+        const id = logId(conversations, call);
+        const session = await conversations.put(call.caller, id, readPut(call.body));
+        return sendJson(call.reply, 200, conversationJson(session));
+      },
+    },
+    {
+      method: "GET",
+      path: "/v1/conversations/:id",
+      access: READ,
+      summary: "Get a conversation",
+      success: RECORD,
+      errors: ["invalid_session_id", "conversation_not_found"],
+      handle: async (call) =>
+        sendJson(call.reply, 200, conversationJson(await conversations.get(logId(conversations, call)))),
+    },
+    {
+      method: "DELETE",
+      path: "/v1/conversations/:id",
+      access: CHANGE,
+      summary: "Tombstone a conversation",
+      description:
+        "It takes no more messages, nor events of its session; reads go on. PUT opens it again. To erase it for ever: " +
+        "`DELETE /v1/sessions/:id`.",
+      success: { status: 204, description: "Tombstoned." },
+      errors: ["invalid_session_id", "conversation_not_found", "storage_unavailable"],
+      handle: async (call) => {
+        await conversations.tombstone(logId(conversations, call));
+        return call.reply.code(204).send();
+      },
+    },
+  ];
+}
+
+function appendRoute({ conversations, metrics, limits }: ConversationRoutesOptions): Route {
+  return {
+    method: "POST",
+    path: "/v1/conversations/:id/messages",
+    access: { scope: "session:append", locked: "own" },
+    summary: "Append a message",
+    description: "Answered once it is on disk. The conversation has to be there.",
+    body: AppendMessage,
+    success: { status: 201, description: "Durable.", schema: AppendMessageResult },
+    errors: [
+      "invalid_message",
+      "invalid_metadata",
+      "invalid_session_id",
+      "conversation_not_found",
+      "conversation_tombstoned",
+      "conflict",
+      "event_too_large",
+      "event_store_backpressure",
+      "storage_unavailable",
+    ],
+    handle: async (call) => {
+      const { seq, version, tokenCount } = await metrics.measureAppend(async () =>
+        conversations.append(logId(conversations, call), readAppendMessage(call.body, call.caller, limits)),
+      );
+      return sendJson(call.reply, 201, `{"seq":${seq},"version":${version},"token_count":${tokenCount}}`);
+    },
+  };
+}
+
+const limitParameter = {
+  name: "limit",
+  description: `How many at most; ${LIMITS.pageSizeMax} are the most, whatever is asked for.`,
+  schema: Type.Integer({ default: LIMITS.pageSizeDefault }),
+};
+
+function readRoutes({ conversations }: ConversationRoutesOptions): Route[] {
+  const errors = ["invalid_limit", "invalid_cursor", "invalid_session_id", "storage_unavailable"];
+  return [
+    {
+      method: "GET",
+      path: "/v1/conversations/:id/tail",
+      access: READ,
+      summary: "Read the newest messages",
+      description: "Of a conversation that is not there, and past its beginning, there are none.",
+      query: [
+        limitParameter,
+        {
+          name: "offset",
+          description: "How many of the newest messages to pass over.",
+          schema: Type.Integer({ default: 0 }),
+        },
+      ],
+      success: PAGE,
+      errors,
+      handle: async (call) => {
+        const offset = call.query.clamped("offset", "invalid_cursor", COUNT) ?? 0;
+        const messages = await conversations.tail(logId(conversations, call), {
+          limit: pageSize(call.query),
+          offset,
+        });
+        return sendJson(call.reply, 200, `{"messages":[${messages.map(messageJson).join(",")}]}`);
+      },
+    },
+    {
+      method: "GET",
+      path: "/v1/conversations/:id/messages",
+      access: READ,
+      summary: "Read messages from a seq on",
+      query: [
+        limitParameter,
+        {
+          name: "from",
+          description: "The first seq that is wanted; to go on, the last one read plus one.",
+          schema: Type.Integer({ default: 0 }),
+        },
+      ],
+      success: PAGE,
+      errors,
+      handle: async (call) => {
+        const from = call.query.clamped("from", "invalid_cursor", COUNT) ?? 0;
+        const messages = await conversations.from(logId(conversations, call), {
+          limit: pageSize(call.query),
+          from,
+        });
+        return sendJson(call.reply, 200, `{"messages":[${messages.map(messageJson).join(",")}]}`);
+      },
+    },
+  ];
+}
+
+const COUNT = { minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
+
+function logId({ sessions }: ConversationService, { caller, params }: Call): LogId {
+  return sessions.logId(caller, params.id ?? "");
+}
+
+function pageSize(query: Query): number {
+  return (
+    query.clamped("limit", "invalid_limit", { minimum: 1, maximum: LIMITS.pageSizeMax }) ??
+    LIMITS.pageSizeDefault
+  );
+}
+
+/** A conversation as the wire shows it. Built as text: metadata goes out as it came in. */
+function conversationJson({ id, head, header }: Session): string {
+  return (
+    `{"id":${JSON.stringify(id.id)},"version":${head.lastSeq},"tombstoned":${String(head.status === "closed")}` +
+    // Nothing is in a cold store: there is none.
+    `,"last_seq":${head.lastSeq},"archived_seq":0,"metadata":${header.metadata}` +
+    `,"created_at":"${new Date(head.createdAtMs).toISOString()}"` +
+    `,"updated_at":"${new Date(head.updatedAtMs).toISOString()}"}`
+  );
+}
