@@ -9,6 +9,11 @@ export class LogId {
   ) {
     this.key = `${tenant}\0${id}`;
   }
+
+  /** Other logs are in no list and in no lifecycle feed, and no client can name them. */
+  get isSession(): boolean {
+    return !this.id.includes("/");
+  }
 }
 
 /** What a session says about itself: kept whole in its newest header entry, so that one read answers. */

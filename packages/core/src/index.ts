@@ -1,4 +1,6 @@
+export * from "./agent-key.js";
 export * from "./decide-append.js";
+export * from "./decide-commit.js";
 export * from "./decide-header.js";
 export * from "./decide-import.js";
 export * from "./decision.js";
@@ -10,3 +12,4 @@ export * from "./indexed-members.js";
 export * from "./message.js";
 export * from "./producer-window.js";
 export * from "./state.js";
+export * from "./stored-state.js";

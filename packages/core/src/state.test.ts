@@ -43,6 +43,8 @@ describe("an event's state", () => {
     '{"set":{"":1}}',
     '{"set":{"a":1},"delete":["a"]}',
     '{"set":{"a\\u0000":1}}',
+    '{"set":{"a\\u0004":1}}',
+    '{"operations":[]}',
     '{"delete":["\\ud800"]}',
   ])("is refused: %s", (text) => {
     expect(() => read(text)).toThrow(expect.objectContaining({ code: "invalid_event" }) as Error);

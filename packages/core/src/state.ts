@@ -1,5 +1,12 @@
 import type { RawJson } from "@daybook/protocol";
-import { DaybookError, LIMITS, parseJson, type JsonShape, type StateInput } from "@daybook/protocol";
+import {
+  DaybookError,
+  LIMITS,
+  parseJson,
+  type JsonShape,
+  type StateInput,
+  whyNotPlainText,
+} from "@daybook/protocol";
 import type { StateOperation } from "./entry.js";
 
 /** A key's newest version, as decide needs it. */
@@ -20,11 +27,15 @@ export interface StateChange {
   readonly text: string;
 }
 
-const SHAPE: JsonShape = { members: { set: { values: "raw" }, delete: "value", if: { values: "value" } } };
+const SHAPE: JsonShape = {
+  members: { set: { values: "raw" }, delete: "value", if: { values: "value" }, operations: "value" },
+};
 
 /** Reads an event's `state`. @throws DaybookError invalid_event naming the member. */
 export function readStateChange(state: RawJson): StateChange {
   const input = parseJson(state.text, SHAPE, { depthMax: LIMITS.jsonDepthMax }) as StateInput;
+  // In a stored state it means something: text that was ignored here must not come to count there.
+  if ("operations" in input) invalid("state has no member operations; it takes set, delete and if");
   const operations: StateOperation[] = [];
   for (const [key, value] of entriesOf(input.set, "state.set")) {
     if (byteLength(value.text) > LIMITS.stateValueBytesMax) invalid(`state.set.${key} is over 1 MiB`);
@@ -87,7 +98,8 @@ function listOf(keys: unknown): string[] {
 
 function checkedKey(key: string, place: string): string {
   if (key.length === 0) invalid(`${place} has an empty key`);
-  if (key.includes("\0") || !key.isWellFormed()) invalid(`${place} has a key with a NUL or broken Unicode`);
+  const why = whyNotPlainText(key);
+  if (why !== undefined) invalid(`${place} has a key that ${why}`);
   if (byteLength(key) > LIMITS.stateKeyBytesMax)
     invalid(`${place} has a key over ${LIMITS.stateKeyBytesMax} bytes`);
   return key;

@@ -136,6 +136,15 @@ export class EmbeddedEngine implements Engine {
     return this.stateReader.history(id, key, page);
   }
 
+  async commitsOf(
+    id: LogId,
+    owner: string,
+    page: { after: number; through: number; limit: number },
+  ): Promise<readonly number[]> {
+    this.refuseIfClosing();
+    return this.stateReader.commitsOf(id, owner, page);
+  }
+
   async lifecycle(tenant: string, query: LifecycleQuery): Promise<LifecyclePage> {
     this.refuseIfClosing();
     return this.lifecycleReader.read(tenant, query);

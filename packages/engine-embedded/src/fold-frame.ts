@@ -1,4 +1,4 @@
-import { decodeEvent, decodeHeaderEntry, readStateChange } from "@daybook/core";
+import { decodeEvent, decodeHeaderEntry, storedOperations } from "@daybook/core";
 import type { FoldedEvent, FramePosition, LifecycleKind } from "@daybook/views";
 import { type FrameHeader, splitEvents } from "./frame-format.js";
 import type { LiveLog } from "./live-log.js";
@@ -21,7 +21,7 @@ function foldedEvent(header: FrameHeader, json: Buffer): FoldedEvent {
   const producer = header.unnumbered ? null : producerOf(json);
   if (!header.hasState) return { producer, state: NO_STATE };
   const { state } = decodeEvent(json.toString("utf8"));
-  return { producer, state: state === undefined ? NO_STATE : readStateChange(state).operations };
+  return { producer, state: state === undefined ? NO_STATE : storedOperations(state) };
 }
 
 const NO_STATE: FoldedEvent["state"] = [];

@@ -1,13 +1,15 @@
 import type { LogId, SessionHeader } from "@daybook/core";
 import { decodeHeaderEntry } from "@daybook/core";
 import { DaybookError } from "@daybook/protocol";
-import { type ListPage, type ListQuery, type Page, type ReadLimits, type Session } from "@daybook/engine";
+import type { ListPage, ListQuery, Page, ReadLimits, Session, StoredEvent } from "@daybook/engine";
 import { findLogs, type FramePosition, type IndexRun, positionAt, type Views } from "@daybook/views";
 import { EventBlock } from "./event-block.js";
 import { type LiveLog, takeEvents } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import { PositionMismatch, type ReadFrame, type Segments } from "./segments.js";
 import type { EngineEvents } from "./settings.js";
+
+const READ_AT_ONCE_BYTES = 4 * 1024 * 1024;
 
 /** Reads what is durable: from memory when it is recent, else from the files by position. */
 export class Reader {
@@ -65,6 +67,34 @@ export class Reader {
     const events = takeEvents(await this.blocks(log, positions), seq - 1, { eventsMax: 1, bytesMax: 1 });
     if (events[0] === undefined) throw notFound();
     return events[0].bytes.toString("utf8");
+  }
+
+  /** Events by their seqs, which ascend. Read a few megabytes at a time: nobody holds more of them than that. */
+  async *eventsAt(log: LiveLog, seqs: readonly number[]): AsyncGenerator<StoredEvent> {
+    const one = { eventsMax: 1, bytesMax: 1 };
+    for (let next = 0; next < seqs.length;) {
+      const wanted = new Set<number>();
+      const frames: { seq: number; position: FramePosition }[] = [];
+      let bytes = 0;
+      for (; next < seqs.length && bytes < READ_AT_ONCE_BYTES; next++) {
+        const seq = seqs[next] as number;
+        if (seq >= (log.firstSeqInMemory ?? Infinity)) break;
+        const [frame] = this.positions(log, seq - 1, one, seq);
+        if (frame === undefined) throw notFound();
+        wanted.add(seq);
+        if (frames.at(-1)?.seq === frame.seq) continue;
+        frames.push(frame);
+        bytes += frame.position.bytes;
+      }
+      for (const block of await this.blocks(log, frames)) {
+        for (const event of block.events) if (wanted.has(event.seq)) yield event;
+      }
+      for (; next < seqs.length && (seqs[next] as number) >= (log.firstSeqInMemory ?? Infinity); next++) {
+        const [event] = log.recent((seqs[next] as number) - 1, one);
+        if (event === undefined) throw notFound();
+        yield event;
+      }
+    }
   }
 
   /** Where all frames of a log are, in order. */

@@ -1,7 +1,13 @@
-import { decodeEvent, type KeyVersion, type LogId } from "@daybook/core";
-import type { StateEntry, StatePage, StateQuery } from "@daybook/engine";
-import { DaybookError, type JsonShape, parseJson, type RawJson } from "@daybook/protocol";
-import { type Key, stateKey, versionKey, type Views } from "@daybook/views";
+import {
+  decodeEvent,
+  type KeyVersion,
+  type LogId,
+  type StoredOperation,
+  storedOperations,
+} from "@daybook/core";
+import type { StateEntry, StatePage, StateQuery, StoredEvent } from "@daybook/engine";
+import { DaybookError } from "@daybook/protocol";
+import { decodeKeyVersion, type Key, ownerKey, stateKey, versionKey, type Views } from "@daybook/views";
 import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import type { Reader } from "./reader.js";
@@ -9,9 +15,8 @@ import type { ViewWriter } from "./view-writer.js";
 
 /** A page of values ends once it holds this much. */
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;
-const STATE: JsonShape = { members: { set: { values: "raw" } } };
-/** Deeper than anything that was let in. */
-const DEPTH = { depthMax: 1000 };
+
+type Found = KeyVersion & { readonly key: string };
 
 /**
  * Reads a log's state as of any seq. The views say which event made which version of a key; the value is in that
@@ -27,20 +32,11 @@ export class StateReader {
 
   async page(id: LogId, query: StateQuery): Promise<StatePage> {
     const { log, atSeq } = await this.openAt(id, query.atSeq);
-    const entries: StateEntry[] = [];
-    let bytes = 0;
-    for (const { key, newest } of this.keys(log.number, query)) {
-      const version = this.versionAt(log.number, key, newest, atSeq);
-      if (version === undefined || version.deleted) continue;
-      if (entries.length === query.limit || bytes > PAGE_BYTES_MAX) {
-        const last = entries.at(-1)?.key;
-        return last === undefined ? { entries, atSeq } : { entries, atSeq, next: last };
-      }
-      const entry = await this.entry(log, key, version);
-      bytes += entry.value?.length ?? 0;
-      entries.push(entry);
-    }
-    return { entries, atSeq };
+    const found = take(this.existing(log.number, query, atSeq), query.limit + 1);
+    const wanted = found.slice(0, query.limit);
+    const entries = query.keysOnly === true ? wanted : await this.filled(log, wanted);
+    const next = entries.length < found.length ? entries.at(-1)?.key : undefined;
+    return next === undefined ? { entries, atSeq } : { entries, atSeq, next };
   }
 
   /** One key as of a seq, or one version of it; tombstones too. */
@@ -56,22 +52,31 @@ export class StateReader {
       at.version === undefined
         ? this.versionAt(log.number, key, newest, atSeq)
         : this.version(log.number, key, at.version);
-    return version === undefined || version.seq > atSeq ? undefined : this.entry(log, key, version);
+    if (version === undefined || version.seq > atSeq) return undefined;
+    return (await this.filled(log, [{ key, ...version }]))[0];
   }
 
   /** Versions of a key, oldest first. */
   async history(id: LogId, key: string, page: { after: number; limit: number }): Promise<StateEntry[]> {
     const { log, atSeq } = await this.openAt(id, undefined);
-    const entries: StateEntry[] = [];
-    let bytes = 0;
-    for (let number = page.after + 1; entries.length < page.limit && bytes <= PAGE_BYTES_MAX; number++) {
-      const version = this.version(log.number, key, number);
-      if (version === undefined || version.seq > atSeq) break;
-      const entry = await this.entry(log, key, version);
-      bytes += entry.value?.length ?? 0;
-      entries.push(entry);
+    return this.filled(log, take(this.versionsAfter(log.number, key, page.after, atSeq), page.limit));
+  }
+
+  /** Seqs of commits that changed keys of an owner. */
+  async commitsOf(
+    id: LogId,
+    owner: string,
+    page: { after: number; through: number; limit: number },
+  ): Promise<number[]> {
+    const { log, atSeq } = await this.openAt(id, page.through);
+    const seqs: number[] = [];
+    const prefix: Key = ["a", log.number, owner];
+    for (const { key } of this.views.within(prefix, { after: ownerKey(log.number, owner, page.after) })) {
+      const seq = key[3] as number;
+      if (seq > atSeq || seqs.length === page.limit) break;
+      seqs.push(seq);
     }
-    return entries;
+    return seqs;
   }
 
   private async openAt(id: LogId, atSeq: number | undefined): Promise<{ log: LiveLog; atSeq: number }> {
@@ -83,17 +88,24 @@ export class StateReader {
     return { log, atSeq: Math.min(atSeq ?? head.lastSeq, head.lastSeq) };
   }
 
-  private *keys(
-    log: number,
-    { prefix = "", after }: StateQuery,
-  ): Generator<{ key: string; newest: KeyVersion }> {
+  /** The keys that exist at a seq, in order. */
+  private *existing(log: number, query: StateQuery, atSeq: number): Generator<Found> {
+    const { prefix = "", after } = query;
     const start: Key = stateKey(log, after !== undefined && after > prefix ? after : prefix);
-    for (const { key } of this.views.within(["k", log], { from: start })) {
+    for (const { key, value } of this.views.within(["k", log], { from: start })) {
       const name = key[2] as string;
       if (name === after) continue;
       if (!name.startsWith(prefix)) return;
-      const newest = this.views.key(log, name);
-      if (newest !== undefined) yield { key: name, newest };
+      const version = this.versionAt(log, name, decodeKeyVersion(value as never), atSeq);
+      if (version !== undefined && !version.deleted) yield { key: name, ...version };
+    }
+  }
+
+  private *versionsAfter(log: number, key: string, after: number, atSeq: number): Generator<Found> {
+    for (let number = after + 1; ; number++) {
+      const version = this.version(log, key, number);
+      if (version === undefined || version.seq > atSeq) return;
+      yield { key, ...version };
     }
   }
 
@@ -114,18 +126,61 @@ export class StateReader {
     return value === undefined ? undefined : { version, seq: value[0], deleted: value[1] === 1 };
   }
 
-  private async entry(log: LiveLog, key: string, { version, seq, deleted }: KeyVersion): Promise<StateEntry> {
-    if (deleted) return { key, version, seq, deleted };
-    const { state } = decodeEvent(await this.reader.eventJson(log, seq));
-    const set =
-      state === undefined
-        ? undefined
-        : (parseJson(state.text, STATE, DEPTH) as { set?: Map<string, RawJson> }).set;
-    const value = set?.get(key)?.text;
-    if (value === undefined)
-      throw new Error(`broken invariant: event ${seq} does not set the key it is said to set`);
-    return { key, version, seq, deleted, value };
+  /**
+   * Adds what these versions were set to; only the first ones, if all would be too large. Their events are read in the
+   * order of the log, each once.
+   */
+  private async filled(log: LiveLog, found: readonly Found[]): Promise<StateEntry[]> {
+    const bySeq = new Map<number, number[]>();
+    for (const [index, { seq, deleted }] of found.entries()) {
+      if (deleted) continue;
+      const sharers = bySeq.get(seq);
+      if (sharers === undefined) bySeq.set(seq, [index]);
+      else sharers.push(index);
+    }
+    const entries: StateEntry[] = [...found];
+    let bytes = 0;
+    for await (const event of this.reader.eventsAt(log, [...bySeq.keys()].sort(ascending))) {
+      const set = valuesIn(event);
+      for (const index of bySeq.get(event.seq) ?? []) {
+        const entry = entries[index];
+        // Let go of already, for want of room.
+        if (entry === undefined) continue;
+        const value = set
+          .get(entry.key)
+          ?.find(({ version = entry.version }) => version === entry.version)?.value;
+        if (value === undefined)
+          throw new Error(`broken invariant: event ${event.seq} does not set the key it is said to set`);
+        entries[index] = { ...entry, value };
+        bytes += value.length;
+      }
+      while (bytes > PAGE_BYTES_MAX && entries.length > 1) bytes -= entries.pop()?.value?.length ?? 0;
+    }
+    return entries;
   }
+}
+
+function take(found: Iterable<Found>, count: number): Found[] {
+  const taken: Found[] = [];
+  for (const one of found) {
+    if (taken.length === count) break;
+    taken.push(one);
+  }
+  return taken;
+}
+
+const ascending = (one: number, other: number): number => one - other;
+
+/** What an event set, by key. */
+function valuesIn(event: StoredEvent): Map<string, StoredOperation[]> {
+  const { state } = decodeEvent(event.bytes.toString("utf8"));
+  const byKey = new Map<string, StoredOperation[]>();
+  for (const operation of state === undefined ? [] : storedOperations(state)) {
+    const known = byKey.get(operation.key);
+    if (known === undefined) byKey.set(operation.key, [operation]);
+    else known.push(operation);
+  }
+  return byKey;
 }
 
 function notFound(): DaybookError {

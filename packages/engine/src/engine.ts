@@ -83,6 +83,8 @@ export interface StateQuery {
   /** The last key of the page before. */
   readonly after?: string;
   readonly limit: number;
+  /** Leave the values out: a list of names should not cost reading them. */
+  readonly keysOnly?: boolean;
 }
 
 export interface StatePage {
@@ -167,6 +169,16 @@ export interface Engine {
     key: string,
     page: { after: number; limit: number },
   ): Promise<readonly StateEntry[]>;
+
+  /**
+   * Seqs of the commits that changed keys of one owner (`ownerOfKey`), ascending. Only logs that are no sessions keep
+   * this. @throws DaybookError session_not_found
+   */
+  commitsOf(
+    id: LogId,
+    owner: string,
+    page: { after: number; through: number; limit: number },
+  ): Promise<readonly number[]>;
 
   /**
    * What happened to a tenant's sessions as a whole, in the order of the log, after a place that this call gave out

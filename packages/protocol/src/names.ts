@@ -19,7 +19,8 @@ export function whyNotAName(text: string): string | undefined {
   return whyNotPlainText(text);
 }
 
-function whyNotPlainText(text: string): string | undefined {
+/** Why a text cannot stand in logs, headers, terminals and keys of the views, however long it is. */
+export function whyNotPlainText(text: string): string | undefined {
   for (let index = 0; index < text.length; index++) {
     const unit = text.charCodeAt(index);
     if (unit < 0x20 || (unit >= 0x7f && unit < 0xa0)) return "must not contain control characters";

@@ -2,6 +2,7 @@ import {
   type Head,
   indexedMembers,
   type LogId,
+  ownerOfKey,
   type ProducerWindow,
   type SessionHeader,
 } from "@daybook/core";
@@ -22,6 +23,7 @@ import {
   listKey,
   memberDigest,
   metadataKey,
+  ownerKey,
   producerKey,
   runKey,
   sessionKey,
@@ -141,6 +143,11 @@ function* changesOf(taken: Taken, get: (key: Key) => unknown): Generator<Change>
   for (const { key, version } of taken.keyVersions) {
     yield [versionKey(number, key, version.version), [version.seq, version.deleted ? 1 : 0]];
     yield [stateKey(number, key), encodeKeyVersion(version)];
+    if (!taken.id.isSession) yield [ownerKey(number, ownerOfKey(key), version.seq), 1];
+  }
+  if (!taken.id.isSession) {
+    if (taken.listedBefore === undefined) yield [sessionKey(taken.id), number];
+    return;
   }
   for (const note of taken.lifecycle) {
     yield [lifecycleKey(taken.id.tenant, note.position), encodeLifecycleNote(number, note)];

@@ -14,6 +14,7 @@ import { LIFECYCLE_KINDS, type LifecycleNote } from "./lifecycle-note.js";
  *     ["p", log, producer id]                   → producer window
  *     ["k", log, key]                           → a state key's newest version
  *     ["v", log, key, version]                  → the seq of that version, tombstone or not
+ *     ["a", log, owner, seq]                    → 1: this commit changed keys of this agent (not of sessions)
  *     ["l", tenant, archived, sort, value, id]  → log number: the lists
  *     ["m", tenant, digest, archived, id]       → log number: sessions by metadata
  *     ["y", tenant, segment, offset]            → a change of a session as a whole, in the order of the log
@@ -22,7 +23,7 @@ import { LIFECYCLE_KINDS, type LifecycleNote } from "./lifecycle-note.js";
  */
 export type Key = (string | number)[];
 
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 /** How far the log has been taken into the views: the next batch begins here. */
 export interface Stand {
@@ -40,6 +41,7 @@ export const runKey = (log: number, run: IndexRun): Key => ["f", log, run.nextSe
 export const producerKey = (log: number, producerId: string): Key => ["p", log, producerId];
 export const stateKey = (log: number, key: string): Key => ["k", log, key];
 export const versionKey = (log: number, key: string, version: number): Key => ["v", log, key, version];
+export const ownerKey = (log: number, owner: string, seq: number): Key => ["a", log, owner, seq];
 export const lifecycleKey = (tenant: string, { segment, offset }: FramePosition): Key => [
   "y",
   tenant,

@@ -131,7 +131,8 @@ export class Views implements LogRecords {
   countSessions(): { sessions: number; erased: number } {
     const count = { sessions: 0, erased: 0 };
     for (const { value } of this.within(["h"])) {
-      const { head } = decodeHeadRecord(value as never, (tenant, id) => new LogId(tenant, id));
+      const { id, head } = decodeHeadRecord(value as never, (tenant, name) => new LogId(tenant, name));
+      if (!id.isSession) continue;
       if (head.status === "deleted") count.erased++;
       else count.sessions++;
     }
@@ -185,7 +186,7 @@ export class Views implements LogRecords {
   /** Drops all that is left of an erased log but its name, and asks for a compacting copy at the next start. */
   async forget(log: number): Promise<void> {
     const record = this.record(log);
-    for (const kind of ["f", "p", "k", "v"]) await this.removeWithin([kind, log]);
+    for (const kind of ["f", "p", "k", "v", "a"]) await this.removeWithin([kind, log]);
     void this.database.put(metaKey("compact"), true);
     if (record !== undefined) void this.database.put(headKey(log), forgottenHead(record));
     await this.database.remove(erasingKey(log));

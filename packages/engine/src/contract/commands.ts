@@ -1,10 +1,13 @@
 import {
+  agentStateLog,
   type Append,
   type Appended,
+  type CommitOperation,
   type Decision,
   decideAppend,
   decideArchive,
   decideClose,
+  decideCommit,
   decideCreate,
   decideErase,
   decidePatch,
@@ -12,6 +15,7 @@ import {
   type Head,
   LogId,
   needsOfAppend,
+  needsOfCommit,
   type NewEvent,
   type Patch,
 } from "@daybook/core";
@@ -39,6 +43,20 @@ export function append(engine: Engine, id: string, command: Append): Promise<App
   return engine.transact(sessionId(id), needsOfAppend(command), (head, facts, now) =>
     decideAppend(head, facts, command, now),
   );
+}
+
+export const AGENT_LOG = agentStateLog(TENANT);
+
+/** Commits operations to the log of agents' state; answers the seq. */
+export async function commit(engine: Engine, operations: readonly CommitOperation[]): Promise<number> {
+  const command = {
+    ...{ log: AGENT_LOG, id: "t", actor: "agent:a", operations },
+    ...{ conditions: new Map<string, number>(), producer: null },
+  };
+  const { lastSeq } = await engine.transact(AGENT_LOG, needsOfCommit(command), (head, facts, now) =>
+    decideCommit(head, facts, command, now),
+  );
+  return lastSeq;
 }
 
 /** Appends one small event. */

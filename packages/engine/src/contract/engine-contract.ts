@@ -1,13 +1,24 @@
-import { decideCreate, encodeEvent, type KeyVersion, LogId, readStateChange, seqOfPair } from "@daybook/core";
+import {
+  agentPrefix,
+  decideCreate,
+  encodeAgentKey,
+  encodeEvent,
+  type KeyVersion,
+  LogId,
+  readStateChange,
+  seqOfPair,
+} from "@daybook/core";
 import { DaybookError, type ErrorCode, LIMITS, RawJson } from "@daybook/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Engine, ListQuery, ReadLimits } from "../engine.js";
 import {
+  AGENT_LOG,
   ALL,
   append,
   appendOne,
   archive,
   closeSession,
+  commit,
   create,
   erase,
   factsOf,
@@ -405,6 +416,96 @@ export function describeEngine(name: string, makeStore: () => Promise<StoreUnder
         ]);
         expect(tries.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected"]);
         await expect(create(engine, "s")).rejects.toMatchObject({ code: "session_exists" });
+      });
+    });
+
+    describe("the log of agents' state", () => {
+      const idOf = (agent: string, key: string): string =>
+        encodeAgentKey({ namespace: "default", agent, key });
+      const owner = (agent: string): string => agentPrefix({ namespace: "default", agent });
+      const page = (more = {}): { after: number; through: number; limit: number } => ({
+        ...{ after: 0, through: Number.MAX_SAFE_INTEGER, limit: 100 },
+        ...more,
+      });
+
+      it("is made by its first commit, and is in no list and no lifecycle feed", async () => {
+        await expect(engine.commitsOf(AGENT_LOG, owner("a"), page())).rejects.toMatchObject({
+          code: "session_not_found",
+        });
+        expect(await commit(engine, [])).toBe(1);
+        await create(engine, "s");
+        for (let restart = 0; restart < 2; restart++) {
+          const query = { tenant: TENANT, metadata: [], sort: "id", order: "asc", limit: 10 } as const;
+          expect(await listAll(engine, { ...query, archived: "all" })).toEqual(["s"]);
+          const { items } = await engine.lifecycle(TENANT, { limit: 10 });
+          expect(items.map(({ session }) => session.id)).toEqual(["s"]);
+          await reopened();
+          expect(await commit(engine, [])).toBe(restart + 2);
+        }
+      });
+
+      it("knows which commits changed keys of an agent", async () => {
+        const seqs: Record<string, number[]> = { a: [], b: [] };
+        for (let index = 0; index < 60; index++) {
+          const agents = [["a"], ["b"], ["a", "b"], []][index % 4] ?? [];
+          const operations = agents.flatMap((agent) => [
+            { key: idOf(agent, "k"), value: `${index}` },
+            { key: idOf(agent, `k${index}`), value: "{}" },
+          ]);
+          const seq = await commit(engine, operations);
+          for (const agent of agents) seqs[agent]?.push(seq);
+        }
+        for (let restart = 0; restart < 2; restart++) {
+          for (const agent of ["a", "b", "c"]) {
+            const expected = seqs[agent] ?? [];
+            expect(await engine.commitsOf(AGENT_LOG, owner(agent), page())).toEqual(expected);
+            expect(await engine.commitsOf(AGENT_LOG, owner(agent), page({ after: 20, through: 40 }))).toEqual(
+              expected.filter((seq) => seq > 20 && seq <= 40),
+            );
+            expect(await engine.commitsOf(AGENT_LOG, owner(agent), page({ limit: 3 }))).toEqual(
+              expected.slice(0, 3),
+            );
+          }
+          await reopened();
+        }
+      });
+
+      it("keeps every version of a key that one commit changed several times", async () => {
+        const key = idOf("a", "k");
+        await commit(engine, [{ key, value: "1" }, { key, value: "2" }, { key }, { key, value: "3" }]);
+        for (let restart = 0; restart < 2; restart++) {
+          const history = await engine.stateHistory(AGENT_LOG, key, { after: 0, limit: 10 });
+          expect(history.map(({ version, seq, value }) => [version, seq, value])).toEqual([
+            [1, 1, "1"],
+            [2, 1, "2"],
+            [3, 1, undefined],
+            [4, 1, "3"],
+          ]);
+          expect(await engine.stateKey(AGENT_LOG, key, { atSeq: 1 })).toMatchObject({ version: 4 });
+          await reopened();
+        }
+      });
+
+      it("lists keys without their values, and ends a page of values once it is large", async () => {
+        const value = JSON.stringify("x".repeat(1024 * 1024));
+        const keys = Array.from({ length: 20 }, (_, index) => idOf("a", `k${10 + index}`));
+        for (const key of keys) await commit(engine, [{ key, value }]);
+        const names = await engine.state(AGENT_LOG, { prefix: owner("a"), limit: 15, keysOnly: true });
+        expect(names.entries.map(({ key, value: text }) => [key, text])).toEqual(
+          keys.slice(0, 15).map((key) => [key, undefined]),
+        );
+        expect(names.next).toBe(keys[14]);
+        const read: string[] = [];
+        for (let after: string | undefined; ;) {
+          const more = after === undefined ? {} : { after };
+          const found = await engine.state(AGENT_LOG, { prefix: owner("a"), limit: 100, ...more });
+          expect(found.entries.length).toBeLessThan(12);
+          read.push(...found.entries.map(({ key }) => key));
+          for (const entry of found.entries) expect(entry.value).toBe(value);
+          if (found.next === undefined) break;
+          after = found.next;
+        }
+        expect(read).toEqual(keys);
       });
     });
 
