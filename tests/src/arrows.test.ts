@@ -11,6 +11,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   views: ["protocol", "core", "engine"],
   "engine-embedded": ["protocol", "core", "engine", "views"],
   server: ["protocol", "core", "engine", "views", "engine-embedded"],
+  client: ["protocol"],
   cli: ["protocol", "server"],
   "test-kit": ["protocol", "core", "engine", "views", "engine-embedded", "server", "cli"],
 };

@@ -54,6 +54,13 @@ describe.each(["2.0.0", "1.0.0"] as const)("the official phoenix client, seriali
     expect(tail.events).toEqual((await api.events(id)).json.events);
   });
 
+  test("the join is answered with the last seq: up to there it is replay", async () => {
+    const id = await session(3);
+    using client = connect();
+    const tail = client.channel(`tail:${id}`, { cursor: 1 });
+    expect(await tail.join()).toEqual({ status: "ok", response: { last_seq: 3 } });
+  });
+
   test("cursor goes on after an event", async () => {
     const id = await session(9);
     using client = connect();

@@ -7,6 +7,8 @@ import { textFrame } from "./socket-frame.js";
 
 /** One topic that a client has joined. */
 export interface Channel {
+  /** JSON text of what the join is answered with; an empty object if left out. */
+  readonly joined?: string;
   /** A push of the client. Answers with what goes into `phx_reply`. */
   handle(event: string, payload: string): Promise<Reply>;
   /** The socket takes more again. */
@@ -174,7 +176,7 @@ export class PhoenixSocket {
     }
     attempt.joined = { channel: opened, joinRef };
     this.topics.set(topic, attempt.joined);
-    this.reply(message, OK);
+    this.reply(message, opened.joined === undefined ? OK : { status: "ok", response: opened.joined });
     if (attempt.ended === undefined) opened.resume();
     else end(attempt.ended);
   }

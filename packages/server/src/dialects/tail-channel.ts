@@ -83,12 +83,15 @@ class TailChannel implements Channel {
   private readonly tail: Tail;
   private readonly token: TopicToken;
   private started = false;
+  /** Up to there it is replay: a reader cannot tell otherwise when it has caught up. */
+  readonly joined: string;
 
   constructor(
     private readonly options: TailChannelOptions,
     private readonly subscription: TailSubscription,
   ) {
     const { id, subscriber, cursor, lastSeq } = subscription;
+    this.joined = `{"last_seq":${lastSeq}}`;
     this.tail = new Tail(
       options.service.engine,
       id,

@@ -1,0 +1,108 @@
+/**
+ * Everything the client takes from the world around it. Types are structural, so that a browser's globals, Node's, the
+ * `ws` package and a test's simulation all fit.
+ */
+
+export interface Clock {
+  /** Milliseconds that only ever rise. No wall clock is read anywhere: it may jump. */
+  now(): number;
+  /** Calls back once; the result takes that back. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+/** As much of `fetch` as is used. */
+export type FetchLike = (
+  url: string,
+  init: {
+    readonly method: string;
+    readonly headers: Record<string, string>;
+    readonly body?: string;
+    readonly signal: AbortSignal;
+  },
+) => Promise<ResponseLike>;
+
+export interface ResponseLike {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  text(): Promise<string>;
+}
+
+/** As much of a `WebSocket` as is used. */
+export interface WebSocketLike {
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+export type WebSocketConstructor = new (url: string) => WebSocketLike;
+
+/** As much of `navigator.locks` as is used. */
+export interface LocksLike {
+  request(
+    name: string,
+    options: { readonly signal?: AbortSignal; readonly ifAvailable?: boolean },
+    held: (lock: unknown) => Promise<void>,
+  ): Promise<unknown>;
+}
+
+export interface Environment {
+  readonly clock: Clock;
+  /** From 0 up to, not including, 1. Spreads retries; nothing secret hangs on it. */
+  readonly random: () => number;
+  /** A text that nobody else comes up with. */
+  readonly newId: () => string;
+  /** Left out where there are none: then each tab sends only what it left behind itself. */
+  readonly locks?: LocksLike;
+  /** Calls back when the network came back or the page is seen again; the result takes that back. */
+  readonly onWake: (callback: () => void) => () => void;
+}
+
+export function defaultEnvironment(): Environment {
+  const locks = (globalThis as { navigator?: { locks?: LocksLike } }).navigator?.locks;
+  return {
+    clock: {
+      now: () => performance.now(),
+      after: (ms, callback) => {
+        const timer = setTimeout(callback, ms);
+        return () => clearTimeout(timer);
+      },
+    },
+    random: Math.random,
+    newId,
+    onWake,
+    ...(locks !== undefined && { locks }),
+  };
+}
+
+/** 120 random bits. `randomUUID` is only there in secure contexts. */
+function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(15));
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_");
+}
+
+/** Node has no such signals: there it never calls back. */
+function onWake(callback: () => void): () => void {
+  const page = globalThis as {
+    addEventListener?: (name: string, listener: () => void) => void;
+    removeEventListener?: (name: string, listener: () => void) => void;
+    document?: Document;
+  };
+  const { document } = page;
+  if (document === undefined || page.addEventListener === undefined) return () => undefined;
+  const seen = (): void => {
+    if (document.visibilityState === "visible") callback();
+  };
+  page.addEventListener("online", callback);
+  page.addEventListener("pageshow", callback);
+  document.addEventListener("visibilitychange", seen);
+  return () => {
+    page.removeEventListener?.("online", callback);
+    page.removeEventListener?.("pageshow", callback);
+    document.removeEventListener("visibilitychange", seen);
+  };
+}

@@ -1,0 +1,180 @@
+import type { JsonObject, Refs, StateChange } from "./wire.js";
+
+/** An event as it is sent, but for its number. */
+export interface OutgoingEvent {
+  readonly type: string;
+  readonly payload: JsonObject;
+  readonly actor?: string;
+  readonly source?: string;
+  readonly metadata?: JsonObject;
+  readonly refs?: Refs;
+  readonly idempotency_key?: string;
+  readonly state?: StateChange;
+}
+
+/** The events of one append: committed together or not at all. */
+export interface OutgoingGroup {
+  readonly key: string;
+  readonly producerId: string;
+  /** The number of the first; the others follow. */
+  readonly producerSeq: number;
+  readonly events: readonly OutgoingEvent[];
+  readonly expectedSeq?: number;
+  /** Their JSON, as one list's inside. */
+  readonly text: string;
+}
+
+export interface BatchLimits {
+  readonly eventsMax: number;
+  /** A batch may be larger only if one group is. */
+  readonly charactersMax: number;
+}
+
+/** Half of what the server takes in one append, so that limits set lower there do not bite at once. */
+export const BATCH_LIMITS: BatchLimits = { eventsMax: 500, charactersMax: 2 * 1024 * 1024 };
+
+/**
+ * What waits to be sent, in order, each event with its producer's number: the number is given once, so that a retry is
+ * the same event. The front of the queue is the batch in flight, which is not changed until it is answered.
+ */
+export class OutboxQueue {
+  private groups: OutgoingGroup[] = [];
+  private lastProducerSeq = 0;
+  private inFlight = 0;
+  /** How many groups may go at once; 1 after a refusal, to find out which one it was for. */
+  private groupsMax = Infinity;
+
+  constructor(
+    private producerId: string,
+    private readonly limits: BatchLimits = BATCH_LIMITS,
+  ) {}
+
+  get all(): readonly OutgoingGroup[] {
+    return this.groups;
+  }
+
+  get isEmpty(): boolean {
+    return this.groups.length === 0;
+  }
+
+  get front(): OutgoingGroup | undefined {
+    return this.groups[0];
+  }
+
+  add(key: string, events: readonly OutgoingEvent[], expectedSeq?: number): OutgoingGroup {
+    const group = numbered({
+      key,
+      producerId: this.producerId,
+      producerSeq: this.lastProducerSeq + 1,
+      events,
+      ...(expectedSeq !== undefined && { expectedSeq }),
+    });
+    this.lastProducerSeq += events.length;
+    this.groups.push(group);
+    return group;
+  }
+
+  /** Puts what another outbox left behind before everything that is not in flight, under the numbers it has. */
+  adopt(groups: readonly OutgoingGroup[]): void {
+    this.groups.splice(this.inFlight, 0, ...groups);
+  }
+
+  /** Whether anything of the last batch is still to be answered. */
+  get isInFlight(): boolean {
+    return this.inFlight > 0;
+  }
+
+  /** The groups to send now: the same as the last time until they are answered. */
+  batch(): readonly OutgoingGroup[] {
+    if (this.inFlight === 0) this.inFlight = this.fitting();
+    return this.groups.slice(0, this.inFlight);
+  }
+
+  /** The batch was refused as a whole. @returns whether it was more than one group, and will go in smaller parts now */
+  split(): boolean {
+    const isMore = this.inFlight > 1;
+    if (isMore) this.groupsMax = 1;
+    this.inFlight = 0;
+    return isMore;
+  }
+
+  /** The batch was taken. @returns what of it had not been taken out before */
+  acknowledge(): ReadonlySet<OutgoingGroup> {
+    const taken = new Set(this.groups.splice(0, this.inFlight));
+    this.inFlight = 0;
+    this.groupsMax = Infinity;
+    return taken;
+  }
+
+  /** Takes out the group that an event belongs to, if it waits here: it was committed. */
+  take(producerId: string, producerSeq: number): OutgoingGroup | undefined {
+    const at = this.groups.findIndex(
+      (group) =>
+        group.producerId === producerId &&
+        producerSeq >= group.producerSeq &&
+        producerSeq < group.producerSeq + group.events.length,
+    );
+    if (at < 0) return undefined;
+    if (at < this.inFlight) this.inFlight--;
+    return this.groups.splice(at, 1)[0];
+  }
+
+  /**
+   * Gives up the group in front. The numbers behind it would leave a hole, which the server refuses: what is left of
+   * that producer goes on as another one.
+   * @returns what was given another number
+   */
+  drop(newProducerId: string): readonly OutgoingGroup[] {
+    const dropped = this.groups.shift();
+    this.inFlight = 0;
+    if (dropped === undefined) return [];
+    let producerSeq = 0;
+    const renumbered: OutgoingGroup[] = [];
+    this.groups = this.groups.map((group) => {
+      if (group.producerId !== dropped.producerId) return group;
+      const again = numbered({ ...group, producerId: newProducerId, producerSeq: producerSeq + 1 });
+      producerSeq += group.events.length;
+      renumbered.push(again);
+      return again;
+    });
+    if (dropped.producerId === this.producerId) {
+      this.producerId = newProducerId;
+      this.lastProducerSeq = producerSeq;
+    }
+    return renumbered;
+  }
+
+  private fitting(): number {
+    let events = 0;
+    let characters = 0;
+    let count = 0;
+    for (const group of this.groups) {
+      events += group.events.length;
+      characters += group.text.length;
+      const isFull = events > this.limits.eventsMax || characters > this.limits.charactersMax;
+      // A condition is on the whole of a request.
+      const isAlone = group.expectedSeq !== undefined;
+      if (count > 0 && (isFull || isAlone)) break;
+      if (++count >= this.groupsMax || isAlone) break;
+    }
+    return count;
+  }
+}
+
+/** A group with its JSON. */
+export function numbered(group: Omit<OutgoingGroup, "text">): OutgoingGroup {
+  const { producerId, producerSeq, events } = group;
+  const text = events
+    .map((event, index) =>
+      JSON.stringify({ ...event, producer_id: producerId, producer_seq: producerSeq + index }),
+    )
+    .join(",");
+  return { ...group, text };
+}
+
+/** A batch as the body of an append. */
+export function batchBody(batch: readonly OutgoingGroup[]): string {
+  const expectedSeq = batch[0]?.expectedSeq;
+  const condition = expectedSeq === undefined ? "" : `,"expected_seq":${expectedSeq}`;
+  return `{"events":[${batch.map(({ text }) => text).join(",")}]${condition}}`;
+}

@@ -1,0 +1,286 @@
+import { backoffMs } from "./backoff.js";
+import type { Environment } from "./environment.js";
+import { asDaybookError, DaybookError } from "./errors.js";
+import {
+  EMPTY,
+  type OutboxEffect,
+  type OutboxEvent,
+  type OutboxState,
+  stepOutbox,
+} from "./outbox-machine.js";
+import { batchBody, type OutgoingEvent, type OutgoingGroup, OutboxQueue } from "./outbox-queue.js";
+import type { TokenKeeper } from "./token-keeper.js";
+import type { SessionEvent } from "./wire.js";
+
+/** What became of an event. */
+export interface AppendResult {
+  readonly seq: number;
+  /** It was there already: an earlier try had reached the server. */
+  readonly deduped: boolean;
+}
+
+/** What happens to appends. `events` are as they were given. */
+export interface AppendProgress {
+  /**
+   * - `queued`: it waits to be sent
+   * - `retrying`: a try failed, and there will be another (`error`)
+   * - `acknowledged`: it is committed (`results`)
+   * - `refused`: it will not be taken as it is (`error`)
+   * - `discarded`: it was given up
+   */
+  readonly kind: "queued" | "retrying" | "acknowledged" | "refused" | "discarded";
+  /** Names the append, from `queued` to its end. */
+  readonly key: string;
+  readonly events: readonly OutgoingEvent[];
+  readonly results?: readonly AppendResult[];
+  readonly error?: DaybookError;
+}
+
+export interface OutboxStatus {
+  /**
+   * - `empty`: everything is acknowledged
+   * - `sending`: on the way
+   * - `retrying`: the last try failed (`error`), and there will be another
+   * - `paused`: an append was refused, or there is no token (`error`): `resume()` or `discard()`
+   * - `closed`
+   */
+  readonly state: "empty" | "sending" | "retrying" | "paused" | "closed";
+  /** Appends that are not acknowledged. */
+  readonly pending: number;
+  readonly error?: DaybookError;
+}
+
+export interface OutboxOptions {
+  readonly environment: Environment;
+  readonly tokens: TokenKeeper;
+  /** Appends a list. @throws DaybookError */
+  readonly send: (body: string, token: string | undefined, signal: AbortSignal) => Promise<unknown>;
+  readonly progress: (progress: AppendProgress) => void;
+  readonly changed: () => void;
+}
+
+interface Waiting {
+  readonly resolve: (results: readonly AppendResult[]) => void;
+  readonly reject: (error: DaybookError) => void;
+}
+
+/** Sends appends in order, one batch in flight at a time: what is added meanwhile goes together with the next one. */
+export class Outbox {
+  private state: OutboxState = EMPTY;
+  private readonly queue: OutboxQueue;
+  private readonly waiting = new Map<string, Waiting>();
+  private flight: AbortController | undefined;
+  private sentWith: string | undefined;
+  private stopTimer: () => void = () => undefined;
+  private readonly stopWaking: () => void;
+  private idle: (() => void)[] = [];
+
+  constructor(private readonly options: OutboxOptions) {
+    this.queue = new OutboxQueue(options.environment.newId());
+    this.stopWaking = options.environment.onWake(() => this.step({ kind: "wake" }));
+  }
+
+  get status(): OutboxStatus {
+    const { kind, reason } = this.state;
+    const isRetrying = kind === "waiting" || kind === "refreshing";
+    return {
+      state: isRetrying || (kind === "sending" && reason !== undefined) ? "retrying" : kind,
+      pending: this.queue.all.length,
+      ...(reason !== undefined && { error: reason }),
+    };
+  }
+
+  get pending(): readonly OutgoingGroup[] {
+    return this.queue.all;
+  }
+
+  /** @throws DaybookError what the server refused it for; `outbox_paused`, `closed`, `discarded` */
+  append(events: readonly OutgoingEvent[], expectedSeq?: number): Promise<readonly AppendResult[]> {
+    const { kind, reason } = this.state;
+    if (kind === "closed") return Promise.reject(closedError());
+    if (kind === "paused")
+      return Promise.reject(
+        new DaybookError(
+          "outbox_paused",
+          `An earlier append was refused (${reason?.code ?? ""}): call resume() or discard() first.`,
+          { cause: reason },
+        ),
+      );
+    const group = this.queue.add(this.options.environment.newId(), events, expectedSeq);
+    const answered = new Promise<readonly AppendResult[]>((resolve, reject) =>
+      this.waiting.set(group.key, { resolve, reject }),
+    );
+    this.options.progress({ kind: "queued", key: group.key, events });
+    this.step({ kind: "queued" });
+    return answered;
+  }
+
+  /** Events of the tail: one of ours among them is committed, whatever became of the answer. */
+  seen(events: readonly SessionEvent[]): void {
+    if (this.queue.isEmpty) return;
+    let isAny = false;
+    for (const event of events) {
+      const group = this.queue.take(event.producer_id, event.producer_seq);
+      if (group === undefined) continue;
+      isAny = true;
+      const first = event.seq - (event.producer_seq - group.producerSeq);
+      this.settle(
+        group,
+        group.events.map((_, index) => ({ seq: first + index, deduped: false })),
+      );
+    }
+    // The rest of a batch in flight is about to be answered, or else to be tried again.
+    if (isAny && !this.queue.isInFlight) this.next();
+  }
+
+  /** Goes on after a refusal, with the refused append first. */
+  resume(): void {
+    this.step({ kind: "resume", isEmpty: this.queue.isEmpty });
+  }
+
+  /** Gives up the append that was refused, or all that wait, and goes on. */
+  discard(which: "refused" | "all" = "refused"): void {
+    if (this.state.kind !== "paused") return;
+    do this.drop(new DaybookError("discarded", "The append was discarded."), "discarded");
+    while (which === "all" && !this.queue.isEmpty);
+    this.next();
+  }
+
+  /** Resolves when nothing waits any more, or nothing will go on by itself. */
+  async flushed(): Promise<void> {
+    while (this.isBusy()) await new Promise<void>((resolve) => this.idle.push(resolve));
+  }
+
+  /** Asked anew after every wait. */
+  private isBusy(): boolean {
+    return !["empty", "paused", "closed"].includes(this.state.kind);
+  }
+
+  close(): void {
+    this.stopWaking();
+    this.step({ kind: "close" });
+    for (const { reject } of this.waiting.values()) reject(closedError());
+    this.waiting.clear();
+  }
+
+  private step(event: OutboxEvent): void {
+    const { random } = this.options.environment;
+    const { state, effects } = stepOutbox(this.state, event, (failures) => backoffMs(failures, random()));
+    this.state = state;
+    for (const effect of effects) this.run(effect);
+    this.options.changed();
+    const idle = this.idle;
+    this.idle = [];
+    for (const wake of idle) wake();
+  }
+
+  private next(): void {
+    this.step({ kind: "next", isEmpty: this.queue.isEmpty });
+  }
+
+  private run(effect: OutboxEffect): void {
+    switch (effect.kind) {
+      case "send":
+        void this.send();
+        break;
+      case "abort":
+        this.flight?.abort();
+        this.flight = undefined;
+        break;
+      case "refresh":
+        this.options.tokens.refresh(this.sentWith).then(
+          () => this.step({ kind: "token" }),
+          (error: unknown) => this.step({ kind: "no_token", error: asDaybookError(error) }),
+        );
+        break;
+      case "timer":
+        this.stopTimer();
+        this.stopTimer = this.options.environment.clock.after(effect.ms, () => this.step({ kind: "timer" }));
+        break;
+      case "stop_timer":
+        this.stopTimer();
+    }
+  }
+
+  private async send(): Promise<void> {
+    const flight = new AbortController();
+    this.flight = flight;
+    // What is added in this same turn goes with the first batch.
+    await Promise.resolve();
+    if (this.flight !== flight) return;
+    const batch = this.queue.batch();
+    this.sentWith = this.options.tokens.current;
+    let answer: unknown;
+    let failure: DaybookError | undefined;
+    try {
+      answer = await this.options.send(batchBody(batch), this.sentWith, flight.signal);
+    } catch (error) {
+      failure = asDaybookError(error);
+    }
+    // Seen on the tail meanwhile, or closed: the answer does not matter any more.
+    if (this.flight !== flight) return;
+    this.flight = undefined;
+    if (failure === undefined) this.acknowledge(batch, answer);
+    else this.failed(batch, failure);
+  }
+
+  private acknowledge(batch: readonly OutgoingGroup[], answer: unknown): void {
+    const results = (answer as { results?: readonly AppendResult[] } | undefined)?.results ?? [];
+    const taken = this.queue.acknowledge();
+    let at = 0;
+    for (const group of batch) {
+      const own = results.slice(at, (at += group.events.length));
+      if (taken.has(group)) this.settle(group, own);
+    }
+    this.next();
+  }
+
+  private failed(batch: readonly OutgoingGroup[], error: DaybookError): void {
+    if (error.retryable || error.isAuth) {
+      for (const { key, events } of batch) this.options.progress({ kind: "retrying", key, events, error });
+      this.step({ kind: "failed", error });
+    } else if (this.queue.split()) this.next();
+    else if (isUnmetCondition(error)) {
+      // Expected by whoever set the condition, and nobody else's trouble.
+      this.drop(error, "refused");
+      this.next();
+    } else {
+      this.refuse(error);
+      this.step({ kind: "refused", error });
+    }
+  }
+
+  /** The group in front was refused. It stays there until it is resumed or discarded. */
+  private refuse(error: DaybookError): void {
+    const { front } = this.queue;
+    if (front === undefined) return;
+    this.options.progress({ kind: "refused", key: front.key, events: front.events, error });
+    this.waiting.get(front.key)?.reject(error);
+    this.waiting.delete(front.key);
+  }
+
+  private drop(error: DaybookError, kind: "refused" | "discarded"): void {
+    const { front } = this.queue;
+    if (front === undefined) return;
+    this.queue.drop(this.options.environment.newId());
+    this.options.progress({ kind, key: front.key, events: front.events, error });
+    this.waiting.get(front.key)?.reject(error);
+    this.waiting.delete(front.key);
+  }
+
+  private settle({ key, events }: OutgoingGroup, results: readonly AppendResult[]): void {
+    this.options.progress({ kind: "acknowledged", key, events, results });
+    this.waiting.get(key)?.resolve(results);
+    this.waiting.delete(key);
+  }
+}
+
+function isUnmetCondition({ code }: DaybookError): boolean {
+  return code === "expected_seq_conflict" || code === "state_conflict";
+}
+
+function closedError(): DaybookError {
+  return new DaybookError("closed", "The session was closed before the append was acknowledged.", {
+    mayHaveHappened: true,
+  });
+}

@@ -1,0 +1,382 @@
+import { type AppendInput, outgoingEvent } from "./append-input.js";
+import type { Connections } from "./connection.js";
+import { Emitter } from "./emitter.js";
+import type { Environment } from "./environment.js";
+import { asDaybookError, DaybookError } from "./errors.js";
+import { followEvents } from "./follow-events.js";
+import type { Http } from "./http.js";
+import { type AppendProgress, type AppendResult, Outbox, type OutboxStatus } from "./outbox.js";
+import type { OutgoingGroup } from "./outbox-queue.js";
+import { Tail, type TailStatus } from "./tail.js";
+import { type RefreshToken, TokenKeeper } from "./token-keeper.js";
+import type { EventPage, Gap, Identity, SessionEvent, SessionRecord } from "./wire.js";
+
+/** Where a session stands: of its tail, and of its outbox. */
+export interface SessionStatus {
+  readonly status: TailStatus;
+  readonly outbox: OutboxStatus;
+  /** Why the tail ended. */
+  readonly error?: DaybookError;
+}
+
+/** What a session tells its listeners. */
+export interface SessionEvents {
+  /** An event, each once, in order: replay first, then live. */
+  readonly event: SessionEvent;
+  /** Something failed. What can be tried again is tried again; this is to be shown or logged. */
+  readonly error: DaybookError;
+  /** The tail had to jump. It goes on after `next_cursor`. */
+  readonly gap: Gap;
+  readonly status: SessionStatus;
+  /** What happens to appends. */
+  readonly append: AppendProgress;
+}
+
+/** What is known now. The same object until something changes. */
+export interface SessionSnapshot extends SessionStatus {
+  /** The newest events in memory, contiguous. */
+  readonly events: readonly SessionEvent[];
+  /** The last seq that was seen. */
+  readonly lastSeq: number;
+  /** Appends that are not acknowledged, in order. */
+  readonly pending: readonly OutgoingGroup[];
+}
+
+export interface FollowOptions {
+  /** Events after this seq; 0 if left out: from the beginning. */
+  readonly cursor?: number;
+  /** Ends the loop. */
+  readonly signal?: AbortSignal;
+}
+
+export interface CloseOptions {
+  /** How long appends that are on their way may take; 10 s if left out. */
+  readonly timeoutMs?: number;
+}
+
+export interface SessionOptions {
+  readonly id: string;
+  readonly identity: Identity | undefined;
+  readonly actor: string | undefined;
+  readonly record: SessionRecord | undefined;
+  readonly token: string | undefined;
+  readonly refreshToken: RefreshToken | undefined;
+  readonly cursor: number;
+  readonly eventsMax: number;
+  readonly http: Http;
+  readonly connections: Connections;
+  readonly environment: Environment;
+  readonly closed: (session: Session) => void;
+}
+
+const PAGE_MAX = 1_000;
+const CLOSE_MS = 10_000;
+
+/**
+ * One session, as one identity sees and writes it. Made by `daybook.session(…)`.
+ *
+ * @example
+ * await using session = await daybook.session({ identity: daybook.user({ id: "alice" }), id: "support-1" });
+ * session.on("event", (event) => console.log(event.seq, event.actor, event.payload));
+ * await session.append({ text: "Hello!" });
+ */
+export class Session implements AsyncDisposable {
+  readonly id: string;
+  /** Who appends here; undefined when the token speaks for a service. */
+  readonly identity: Identity | undefined;
+  /** As it was when the session was created or bound with an API key. */
+  readonly record: SessionRecord | undefined;
+  private readonly emitter = new Emitter<SessionEvents>();
+  private readonly tokens: TokenKeeper;
+  private readonly tail: Tail;
+  private readonly outbox: Outbox;
+  private readonly wakers = new Set<() => void>();
+  private known: SessionSnapshot | undefined;
+  private told: string;
+
+  constructor(private readonly options: SessionOptions) {
+    this.id = options.id;
+    this.identity = options.identity;
+    this.record = options.record;
+    const { environment, http } = options;
+    const failed = (error: DaybookError): void => this.emitter.emit("error", error);
+    const changed = (): void => this.changed();
+    this.tokens = new TokenKeeper(options.token, options.refreshToken, environment, {
+      changed: () => this.tail.tokenChanged(),
+      failed,
+    });
+    this.tail = new Tail({
+      ...options,
+      sessionId: options.id,
+      tokens: this.tokens,
+      probe: () =>
+        http.once({ method: "GET", path: this.path("/events?limit=1"), token: this.tokens.current }),
+      events: (events) => this.received(events),
+      gap: (gap) => this.jumped(gap),
+      changed,
+    });
+    this.outbox = new Outbox({
+      environment,
+      tokens: this.tokens,
+      send: (body, token, signal) =>
+        http.once({ method: "POST", path: this.path("/append"), body, token, signal }),
+      progress: (progress) => this.progressed(progress),
+      changed,
+    });
+    this.told = toldOf(this.standing());
+  }
+
+  /** Of the tail. */
+  get status(): TailStatus {
+    return this.tail.status;
+  }
+
+  /** The last seq that was seen: where the tail goes on. */
+  get cursor(): number {
+    return this.tail.window.cursor;
+  }
+
+  /**
+   * Appends one event. Appends keep their order, are sent again until they are acknowledged, and never twice.
+   *
+   * @returns its seq, once it is durable
+   * @throws DaybookError what it was refused for. The outbox is paused then, unless it was `expectedSeq` or `state.if`
+   *   that was not met.
+   *
+   * @example
+   * const { seq } = await session.append({ type: "note", payload: { text: "Checked." }, refs: { to_seq: 4 } });
+   */
+  async append(input: AppendInput & { readonly expectedSeq?: number }): Promise<AppendResult> {
+    const [result] = await this.appendAll([input], input);
+    if (result === undefined)
+      throw new DaybookError("invalid_answer", "The append was answered without a result.");
+    return result;
+  }
+
+  /**
+   * Appends events in one commit: all of them, next to each other, or none.
+   *
+   * @example
+   * await session.appendAll([{ text: "First" }, { text: "Second" }], { expectedSeq: session.cursor });
+   */
+  async appendAll(
+    inputs: readonly AppendInput[],
+    options: { readonly expectedSeq?: number } = {},
+  ): Promise<readonly AppendResult[]> {
+    if (inputs.length === 0) return [];
+    const events = inputs.map((input) => outgoingEvent(input, this.options.actor));
+    return this.outbox.append(events, options.expectedSeq);
+  }
+
+  /**
+   * Listens; the result stops listening. `event` starts the tail. Listeners get what comes after they were added: to
+   * read from a certain point on, use `events()`.
+   *
+   * @example
+   * const stop = session.on("status", ({ status, outbox }) => console.log(status, outbox.pending));
+   * stop();
+   */
+  on<Name extends keyof SessionEvents>(
+    name: Name,
+    listener: (value: SessionEvents[Name]) => void,
+  ): () => void {
+    const stop = this.emitter.on(name, listener);
+    if (name === "event") this.connect();
+    return stop;
+  }
+
+  /** Starts the tail, as the first listener for `event` does; also again after it ended. */
+  connect(): void {
+    this.tail.start();
+  }
+
+  /**
+   * Follows the session: events after a cursor, then those that come. It is read at the pace of the loop, however slow:
+   * nothing piles up meanwhile. Ends with the signal and with `close()`.
+   *
+   * @throws DaybookError when nothing more can come: `session_not_found`, `forbidden` …
+   *
+   * @example
+   * for await (const event of session.events({ cursor: 0, signal: AbortSignal.timeout(1_000) })) {
+   *   console.log(event.seq, event.type);
+   * }
+   */
+  events({ cursor = 0, signal }: FollowOptions = {}): AsyncGenerator<SessionEvent, void, undefined> {
+    if (
+      this.tail.status === "idle" &&
+      this.tail.window.cursor === this.options.cursor &&
+      this.options.cursor === 0
+    )
+      this.tail.window.reset(cursor);
+    this.connect();
+    return followEvents(
+      {
+        held: (after) => this.tail.window.after(after),
+        page: (after) => this.page(`cursor=${after}`, signal),
+        end: () => this.ending(),
+        changed: (wake) => {
+          this.wakers.add(wake);
+          return () => void this.wakers.delete(wake);
+        },
+      },
+      cursor,
+      signal,
+    );
+  }
+
+  /**
+   * Events `from` to `to`, both included, as many of them as there are.
+   *
+   * @example
+   * const [first] = await session.range(1, 1);
+   */
+  async range(from: number, to: number): Promise<SessionEvent[]> {
+    const events: SessionEvent[] = [];
+    for (let cursor = Math.max(0, from - 1); cursor < to;) {
+      const limit = Math.min(PAGE_MAX, to - cursor);
+      const page = await this.pageOrEnd(`cursor=${cursor}&limit=${limit}`);
+      if (page.length === 0) break;
+      events.push(...page);
+      cursor += page.length;
+    }
+    return events;
+  }
+
+  /**
+   * The last events before a seq, ascending: a page to open a long session at its end, and to scroll back.
+   *
+   * @param seq `Infinity` for the end
+   * @example
+   * const newest = await session.before(Infinity, 50);
+   * const older = await session.before(newest[0]?.seq ?? 1, 50);
+   */
+  async before(seq: number, limit = 100): Promise<readonly SessionEvent[]> {
+    const { events } = await this.page(`before=${Math.min(seq, Number.MAX_SAFE_INTEGER)}&limit=${limit}`);
+    return events;
+  }
+
+  /** What is known now, without asking the server. */
+  snapshot(): SessionSnapshot {
+    this.known ??= {
+      ...this.standing(),
+      events: [...this.tail.window.events],
+      lastSeq: this.tail.window.cursor,
+      pending: [...this.outbox.pending],
+    };
+    return this.known;
+  }
+
+  /** Goes on with a paused outbox, the refused append first. A new token may be given. */
+  resume({ token }: { readonly token?: string } = {}): void {
+    if (token !== undefined) {
+      this.tokens.replace(token);
+      this.tail.tokenChanged();
+    }
+    this.outbox.resume();
+  }
+
+  /** Gives up the append that paused the outbox, or everything that waits, and goes on with the rest. */
+  discard(which: "refused" | "all" = "refused"): void {
+    this.outbox.discard(which);
+  }
+
+  /** Resolves when every append is acknowledged, or the outbox is paused. */
+  flushed(): Promise<void> {
+    return this.outbox.flushed();
+  }
+
+  /** Waits for appends that are on their way, then ends the tail and all loops. */
+  async close({ timeoutMs = CLOSE_MS }: CloseOptions = {}): Promise<void> {
+    const { clock } = this.options.environment;
+    let stopWaiting = (): void => undefined;
+    const late = new Promise<void>((resolve) => (stopWaiting = clock.after(timeoutMs, resolve)));
+    await Promise.race([this.outbox.flushed(), late]);
+    stopWaiting();
+    this.outbox.close();
+    this.tail.close();
+    this.tokens.stop();
+    this.options.closed(this);
+    this.changed();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  private path(rest: string): string {
+    return `/v1/sessions/${encodeURIComponent(this.id)}${rest}`;
+  }
+
+  /** A read, with another token if the one there is was refused. */
+  private async page(query: string, signal?: AbortSignal): Promise<EventPage> {
+    const token = this.tokens.current;
+    const call = { method: "GET", path: this.path(`/events?${query}`), signal } as const;
+    try {
+      return (await this.options.http.call({ ...call, token })) as EventPage;
+    } catch (error) {
+      if (!asDaybookError(error).isAuth || token === undefined) throw error;
+      const another = await this.tokens.refresh(token);
+      return (await this.options.http.call({ ...call, token: another })) as EventPage;
+    }
+  }
+
+  /** A cursor beyond the end is no mistake of somebody who asks for a range. */
+  private async pageOrEnd(query: string): Promise<readonly SessionEvent[]> {
+    try {
+      return (await this.page(query)).events;
+    } catch (error) {
+      if (asDaybookError(error).code === "invalid_cursor") return [];
+      throw error;
+    }
+  }
+
+  private received(events: readonly SessionEvent[]): void {
+    this.outbox.seen(events);
+    this.changed();
+    for (const event of events) this.emitter.emit("event", event);
+  }
+
+  private jumped(gap: Gap): void {
+    this.changed();
+    this.emitter.emit("gap", gap);
+  }
+
+  private progressed(progress: AppendProgress): void {
+    this.known = undefined;
+    this.emitter.emit("append", progress);
+    if (progress.kind === "refused" && progress.error !== undefined)
+      this.emitter.emit("error", progress.error);
+  }
+
+  private standing(): SessionStatus {
+    const { reason } = this.tail;
+    return {
+      status: this.tail.status,
+      outbox: this.outbox.status,
+      ...(reason !== undefined && { error: reason }),
+    };
+  }
+
+  private changed(): void {
+    this.known = undefined;
+    const standing = this.standing();
+    const told = toldOf(standing);
+    if (told !== this.told) {
+      this.told = told;
+      this.emitter.emit("status", standing);
+    }
+    for (const wake of [...this.wakers]) wake();
+  }
+
+  /** Why nothing more can come, if so. */
+  private ending(): { readonly error?: DaybookError } | undefined {
+    const { status, reason } = this.tail;
+    if (status === "closed") return {};
+    return status === "ended" && reason !== undefined ? { error: reason } : undefined;
+  }
+}
+
+/** What of a status is worth telling when it is another. */
+function toldOf({ status, outbox, error }: SessionStatus): string {
+  return [status, outbox.state, outbox.pending, outbox.error?.code, error?.code].join();
+}
