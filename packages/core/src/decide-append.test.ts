@@ -26,6 +26,7 @@ class GivenLog implements Facts {
   eventJson = (seq: number): string => this.events.get(seq) ?? expect.fail(`no event ${seq}`);
   key = (key: string): KeyVersion | undefined => this.keys.get(key);
   header = (): never => expect.fail("an append needs no header");
+  headOf = (): never => expect.fail("an append asks about no other log");
 
   apply(entries: readonly Entry[]): this {
     for (const entry of entries) {

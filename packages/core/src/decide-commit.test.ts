@@ -33,6 +33,9 @@ class Folded implements Facts {
   header(): never {
     throw new Error("not asked for");
   }
+  headOf(): never {
+    throw new Error("not asked for");
+  }
 
   /** Decides, folds what is committed; answers the seq or the code of the refusal, and the operations as stored. */
   commit(command: Partial<Commit>): {

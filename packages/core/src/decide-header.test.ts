@@ -33,6 +33,7 @@ const factsWith = (header: SessionHeader): Facts => ({
   eventJson: () => expect.fail("no event is needed"),
   key: () => undefined,
   header: () => header,
+  headOf: () => expect.fail("no other log is asked about"),
 });
 
 const patch = (command: Patch, header = HEADER): Decision<void> =>
@@ -59,6 +60,8 @@ describe("create", () => {
       archived: false,
       createdAtMs: 1_000,
       updatedAtMs: 1_000,
+      forks: 0,
+      forkedFrom: undefined,
     });
   });
 

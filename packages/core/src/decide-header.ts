@@ -1,13 +1,14 @@
 import { byteLength } from "./state.js";
 import { type JsonShape, LIMITS, parseJson, type RawJson } from "@daybook/protocol";
-import { type Decision, type Facts, reject, sessionNotFound } from "./decision.js";
+import { type Decision, type Facts, type Needs, reject, sessionNotFound } from "./decision.js";
 import type { HeaderEntry, ImportedHeader } from "./entry.js";
-import type { Head, LogId, SessionHeader } from "./head.js";
+import { type ForkedFrom, type Head, LogId, type SessionHeader } from "./head.js";
 
 export interface Create {
   readonly session: LogId;
   readonly header: SessionHeader;
   readonly imported?: ImportedHeader;
+  readonly forkedFrom?: ForkedFrom;
 }
 
 /** Creates a log. An id is used once: not again while it exists, and not after it was deleted. */
@@ -84,9 +85,36 @@ export function decideClose(head: Head | undefined): Decision<void> {
   return { kind: "commit", entries: [{ kind: "close" }], answer: undefined };
 }
 
+/** The facts `decideErase` needs. Whether a session is a fork, and of which, never changes. */
+export function needsOfErase(session: LogId, head: Head | undefined): Needs {
+  const parent = parentOf(session, head);
+  return parent === undefined ? {} : { others: [parent] };
+}
+
+/** Erases a session, and tells its parent that there is a fork less. Never under its forks: they share its bytes. */
 export function decideErase(head: Head | undefined, session: LogId): Decision<void> {
   if (head === undefined || head.status === "deleted") return sessionNotFound();
-  return { kind: "commit", entries: [{ kind: "erase", session }], answer: undefined };
+  if (head.forks > 0) {
+    return reject(
+      "session_has_forks",
+      `The session has ${head.forks} forks, which share its events. Delete them first, or all at once with ?cascade=true.`,
+      { forks: head.forks },
+    );
+  }
+  const parent = parentOf(session, head);
+  return {
+    kind: "commit",
+    entries: [{ kind: "erase", session }],
+    ...(parent !== undefined && {
+      others: [{ id: parent, entries: [{ kind: "unfork", fork: session.id }] }],
+    }),
+    answer: undefined,
+  };
+}
+
+/** The parent of a session, if it is a fork. */
+export function parentOf(session: LogId, head: Head | undefined): LogId | undefined {
+  return head?.forkedFrom === undefined ? undefined : new LogId(session.tenant, head.forkedFrom.id);
 }
 
 const MEMBERS: JsonShape = { values: "raw" };

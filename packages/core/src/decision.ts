@@ -1,15 +1,27 @@
 import { DaybookError, type ErrorCode, type ErrorDetails } from "@daybook/protocol";
 import type { Entry } from "./entry.js";
-import type { SessionHeader } from "./head.js";
+import type { Head, LogId, SessionHeader } from "./head.js";
 import type { ProducerWindow } from "./producer-window.js";
 import type { KeyVersion } from "./state.js";
 
+/** Entries for another log than the one that was asked about. */
+export interface OtherEntries {
+  readonly id: LogId;
+  readonly entries: readonly Entry[];
+}
+
 /**
- * What a rule says of a command. `commit`: store these entries in one atomic step, then answer. `answer`: nothing to
+ * What a rule says of a command. `commit`: store these entries, those for other logs behind them, in one atomic step,
+ * then answer. `answer`: nothing to
  * store; still the answer waits until what it was decided on is durable. `reject`: likewise.
  */
 export type Decision<Answer> =
-  | { readonly kind: "commit"; readonly entries: readonly Entry[]; readonly answer: Answer }
+  | {
+      readonly kind: "commit";
+      readonly entries: readonly Entry[];
+      readonly others?: readonly OtherEntries[];
+      readonly answer: Answer;
+    }
   | { readonly kind: "answer"; readonly answer: Answer }
   | { readonly kind: "reject"; readonly error: DaybookError };
 
@@ -21,6 +33,8 @@ export interface Facts {
   /** The newest version of a state key, tombstones too. */
   key(key: string): KeyVersion | undefined;
   header(): SessionHeader;
+  /** Of a log that was named. */
+  headOf(id: LogId): Head | undefined;
 }
 
 /** The facts a command needs, named before it is decided. */
@@ -30,6 +44,8 @@ export interface Needs {
   /** Stored events wanted by seq, as far as they exist. */
   readonly seqs?: readonly number[];
   readonly header?: boolean;
+  /** Logs whose heads are asked for, or that entries may be added to. */
+  readonly others?: readonly LogId[];
 }
 
 export function reject(code: ErrorCode, message: string, details: ErrorDetails = {}): Decision<never> {

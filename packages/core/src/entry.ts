@@ -1,4 +1,4 @@
-import type { Head, LogId, SessionHeader } from "./head.js";
+import type { ForkedFrom, Head, LogId, SessionHeader } from "./head.js";
 
 /** One key's change inside an event's `state`, in the order it is applied. */
 export type StateOperation =
@@ -22,11 +22,16 @@ export type HeaderEntry =
       readonly header: SessionHeader;
       /** Only an import brings these along. */
       readonly imported?: ImportedHeader;
+      /** A fork's log begins behind what it shares. */
+      readonly forkedFrom?: ForkedFrom;
     }
   | { readonly kind: "patch"; readonly header: SessionHeader }
   | { readonly kind: "archive"; readonly archived: boolean }
   | { readonly kind: "close" }
   | { readonly kind: "reopen" }
+  /** In the parent's log: a fork was made, sharing what is up to `seq`; and it was deleted. */
+  | { readonly kind: "fork"; readonly fork: string; readonly seq: number }
+  | { readonly kind: "unfork"; readonly fork: string }
   | { readonly kind: "erase"; readonly session: LogId };
 
 export interface ImportedHeader {
@@ -50,8 +55,16 @@ export function applyEntry(head: Head | undefined, entry: Entry, atMs: number): 
   if (entry.kind === "event") return headAfterEvents(head, entry.seq, 1);
   must(head !== undefined, `${entry.kind} on a log that does not exist`);
   must(head.status !== "deleted", `${entry.kind} on a deleted log`);
-  const next = { ...head, position: head.position + 1, updatedAtMs: Math.max(head.updatedAtMs, atMs) };
+  const moved = { ...head, position: head.position + 1 };
+  const next = { ...moved, updatedAtMs: Math.max(head.updatedAtMs, atMs) };
   switch (entry.kind) {
+    // Forks are sessions of their own: the record stays as it is.
+    case "fork":
+      must(entry.seq <= head.lastSeq, `fork at ${entry.seq} of a log that ends at ${head.lastSeq}`);
+      return { ...moved, forks: head.forks + 1 };
+    case "unfork":
+      must(head.forks > 0, "unfork of a log without forks");
+      return { ...moved, forks: head.forks - 1 };
     case "patch":
       return { ...next, version: head.version + 1 };
     case "archive":
@@ -77,19 +90,23 @@ export function headAfterEvents(head: Head | undefined, firstSeq: number, count:
     archived: head.archived,
     createdAtMs: head.createdAtMs,
     updatedAtMs: head.updatedAtMs,
+    forks: head.forks,
+    forkedFrom: head.forkedFrom,
   };
 }
 
 function createdHead(entry: Extract<HeaderEntry, { kind: "create" }>, atMs: number): Head {
-  const { imported } = entry;
+  const { imported, forkedFrom } = entry;
   return {
     position: 1,
-    lastSeq: 0,
+    lastSeq: forkedFrom?.seq ?? 0,
     version: imported?.version ?? 1,
     status: "open",
     archived: imported?.archived ?? false,
     createdAtMs: imported?.createdAtMs ?? atMs,
     updatedAtMs: imported?.updatedAtMs ?? atMs,
+    forks: 0,
+    forkedFrom,
   };
 }
 

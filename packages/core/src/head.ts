@@ -24,6 +24,15 @@ export interface SessionHeader {
   readonly metadata: string;
 }
 
+/** Where a fork begins: it shares all that its parent was up to a seq. Never changes. */
+export interface ForkedFrom {
+  /** The parent's id. Parent and fork belong to one tenant. */
+  readonly id: string;
+  readonly seq: number;
+  /** How many ancestors there are: 1 for a fork of a session that is none itself. */
+  readonly depth: number;
+}
+
 /** What a log knows about itself. A value: every change makes a new one. */
 export interface Head {
   /** Entries of all kinds, header changes too. */
@@ -36,4 +45,7 @@ export interface Head {
   readonly createdAtMs: number;
   /** When the record last changed; events leave it alone. */
   readonly updatedAtMs: number;
+  /** Forks of this log that were not deleted. While there are any, it cannot be. */
+  readonly forks: number;
+  readonly forkedFrom: ForkedFrom | undefined;
 }

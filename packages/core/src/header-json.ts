@@ -1,6 +1,6 @@
 import { parseJson, type RawJson } from "@daybook/protocol";
 import type { HeaderEntry } from "./entry.js";
-import { LogId, type SessionHeader } from "./head.js";
+import { type ForkedFrom, LogId, type SessionHeader } from "./head.js";
 
 /**
  * A header entry's text in the log. A create and a patch hold the whole header, so that the newest of them alone says
@@ -12,6 +12,7 @@ export function encodeHeaderEntry(entry: HeaderEntry): string {
       return (
         `{"tenant":${JSON.stringify(entry.session.tenant)},"session":${JSON.stringify(entry.session.id)}` +
         (entry.imported === undefined ? "" : `,"imported":${JSON.stringify(entry.imported)}`) +
+        (entry.forkedFrom === undefined ? "" : `,"forked_from":${JSON.stringify(entry.forkedFrom)}`) +
         `,"header":${encodeHeader(entry.header)}}`
       );
     case "patch":
@@ -21,6 +22,10 @@ export function encodeHeaderEntry(entry: HeaderEntry): string {
     case "close":
     case "reopen":
       return "{}";
+    case "fork":
+      return `{"fork":${JSON.stringify(entry.fork)},"seq":${entry.seq}}`;
+    case "unfork":
+      return `{"fork":${JSON.stringify(entry.fork)}}`;
     case "erase":
       return `{"tenant":${JSON.stringify(entry.session.tenant)},"session":${JSON.stringify(entry.session.id)}}`;
   }
@@ -32,6 +37,9 @@ const SHAPE = {
     session: "value",
     archived: "value",
     imported: "value",
+    forked_from: "value",
+    fork: "value",
+    seq: "value",
     header: { members: { creator: "value", title: "value", metadata: "raw" } },
   },
 } as const;
@@ -41,6 +49,9 @@ interface Decoded {
   readonly session: string;
   readonly archived: boolean;
   readonly imported?: Extract<HeaderEntry, { kind: "create" }>["imported"];
+  readonly forked_from?: ForkedFrom;
+  readonly fork: string;
+  readonly seq: number;
   readonly header: { creator: SessionHeader["creator"]; title: string | null; metadata: RawJson };
 }
 
@@ -50,10 +61,14 @@ export function decodeHeaderEntry(kind: HeaderEntry["kind"], text: string): Head
   switch (kind) {
     case "create": {
       const session = new LogId(decoded.tenant, decoded.session);
-      const header = decodeHeader(decoded);
-      return decoded.imported === undefined
-        ? { kind, session, header }
-        : { kind, session, header, imported: decoded.imported };
+      const { imported, forked_from: forkedFrom } = decoded;
+      return {
+        kind,
+        session,
+        header: decodeHeader(decoded),
+        ...(imported !== undefined && { imported }),
+        ...(forkedFrom !== undefined && { forkedFrom }),
+      };
     }
     case "patch":
       return { kind, header: decodeHeader(decoded) };
@@ -62,6 +77,10 @@ export function decodeHeaderEntry(kind: HeaderEntry["kind"], text: string): Head
     case "close":
     case "reopen":
       return { kind };
+    case "fork":
+      return { kind, fork: decoded.fork, seq: decoded.seq };
+    case "unfork":
+      return { kind, fork: decoded.fork };
     case "erase":
       return { kind, session: new LogId(decoded.tenant, decoded.session) };
   }

@@ -1,6 +1,7 @@
 export * from "./agent-key.js";
 export * from "./decide-append.js";
 export * from "./decide-commit.js";
+export * from "./decide-fork.js";
 export * from "./decide-header.js";
 export * from "./decide-import.js";
 export * from "./decision.js";

@@ -147,9 +147,10 @@ export class Batch {
   }
 
   private addHeader(log: LiveLog, entry: HeaderEntry, atMs: number): void {
+    const lastSeq = entry.kind === "create" ? entry.forkedFrom?.seq : log.head?.lastSeq;
     const header = {
       kind: entry.kind === "archive" && !entry.archived ? "unarchive" : entry.kind,
-      seq: log.head?.lastSeq ?? 0,
+      seq: lastSeq ?? 0,
       atMs,
       count: 0,
       hasState: false,

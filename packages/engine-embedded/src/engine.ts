@@ -1,4 +1,4 @@
-import type { Decision, Facts, Head, LogId, Needs } from "@daybook/core";
+import type { Decision, Entry, Facts, Head, LogId, Needs, OtherEntries } from "@daybook/core";
 import { DaybookError } from "@daybook/protocol";
 import type {
   Engine,
@@ -25,7 +25,7 @@ import { Reader } from "./reader.js";
 import type { Segments } from "./segments.js";
 import { StateReader } from "./state-reader.js";
 import { ViewWriter } from "./view-writer.js";
-import { LogWriter } from "./log-writer.js";
+import { type LogEntries, LogWriter } from "./log-writer.js";
 
 /** What an opened folder consists of. */
 export interface Store {
@@ -84,7 +84,8 @@ export class EmbeddedEngine implements Engine {
   transact<Answer>(id: LogId, needs: Needs, decide: Decide<Answer>): Promise<Answer> {
     // A refusal must be a rejection, also when it is known at once.
     try {
-      return this.attempt(id, new LoadedFacts(this.reader, this.writer, needs), decide);
+      const facts = new LoadedFacts(this.store.table, this.reader, this.writer, needs);
+      return this.attempt(id, facts, decide);
     } catch (error) {
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
@@ -231,24 +232,29 @@ export class EmbeddedEngine implements Engine {
     // What was loaded may have been overtaken meanwhile: look again.
     if (loading !== undefined) return loading.then(() => this.attempt(id, facts, decide));
     const now = this.writer.now();
-    return this.carryOut(id, log, decide(log?.head, facts, now), now);
-  }
-
-  private carryOut<Answer>(
-    id: LogId,
-    log: LiveLog | undefined,
-    decision: Decision<Answer>,
-    now: Now,
-  ): Promise<Answer> {
+    const decision = decide(log?.head, facts, now);
     switch (decision.kind) {
       case "commit":
-        return this.writer.commit(log ?? this.store.table.create(id), decision.entries, now, decision.answer);
+        return this.writer.commit(this.changes(id, log, decision), now, decision.answer);
       case "answer":
-        return this.writer.afterDurable(log, () => decision.answer);
+        return this.writer.afterDurable(facts.logs(), () => decision.answer);
       case "reject":
-        return this.writer.afterDurable(log, () => {
+        return this.writer.afterDurable(facts.logs(), () => {
           throw decision.error;
         });
     }
+  }
+
+  private changes(
+    id: LogId,
+    log: LiveLog | undefined,
+    { entries, others = [] }: { entries: readonly Entry[]; others?: readonly OtherEntries[] },
+  ): LogEntries[] {
+    const { table } = this.store;
+    const changes = [{ log: log ?? table.create(id), entries }];
+    for (const other of others) {
+      changes.push({ log: table.find(other.id) ?? table.create(other.id), entries: other.entries });
+    }
+    return changes;
   }
 }

@@ -37,7 +37,8 @@ export class Eraser {
 
   /** Goes on with what an earlier run did not finish. */
   resume(): void {
-    for (const number of this.parts.views.erasing()) this.erase(this.parts.table.numbered(number));
+    // Forks before their parents, as they were deleted: until a fork is wiped, what is read of it may want its parent.
+    for (const number of this.parts.views.erasing().reverse()) this.erase(this.parts.table.numbered(number));
   }
 
   erase(log: LiveLog): void {

@@ -1,6 +1,8 @@
-import type { Facts, KeyVersion, Needs, ProducerWindow, SessionHeader } from "@daybook/core";
+import type { Facts, Head, KeyVersion, LogId, Needs, ProducerWindow, SessionHeader } from "@daybook/core";
 import { seqOfPair } from "@daybook/core";
 import type { LiveLog } from "./live-log.js";
+import { holderOf } from "./lineage.js";
+import type { LogTable } from "./log-table.js";
 import type { LogWriter } from "./log-writer.js";
 import type { Reader } from "./reader.js";
 
@@ -18,6 +20,7 @@ export class LoadedFacts implements Facts {
   private readHeader: { readonly at: LiveLog["headerAt"]; readonly header: SessionHeader } | undefined;
 
   constructor(
+    private readonly table: LogTable,
     private readonly reader: Reader,
     private readonly writer: LogWriter,
     private readonly needs: Needs,
@@ -53,6 +56,15 @@ export class LoadedFacts implements Facts {
     return this.log?.header ?? this.readHeader?.header ?? missing("the header");
   }
 
+  headOf(id: LogId): Head | undefined {
+    return this.table.find(id)?.head;
+  }
+
+  /** All that a decision on these facts rests on. */
+  logs(): (LiveLog | undefined)[] {
+    return [this.log, ...(this.needs.others ?? []).map((id) => this.table.find(id))];
+  }
+
   /** The stored events that the command names, by producer pair or by seq, and that have to be read from disk. */
   private missingEvents(log: LiveLog): number[] | undefined {
     const seqs: number[] = [];
@@ -75,7 +87,8 @@ export class LoadedFacts implements Facts {
 
   private isAtHand(log: LiveLog, seq: number): boolean {
     if (this.read?.has(seq) === true) return true;
-    const json = log.recentJson(seq) ?? this.writer.undurableJson(log, seq);
+    const holder = holderOf(log, seq, this.table);
+    const json = holder.recentJson(seq) ?? this.writer.undurableJson(holder, seq);
     if (json === undefined) return false;
     this.inMemory ??= new Map<number, string>();
     this.inMemory.set(seq, json);

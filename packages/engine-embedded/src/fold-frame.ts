@@ -69,6 +69,8 @@ const LIFECYCLE: Readonly<Record<FrameHeader["kind"], LifecycleKind | undefined>
   close: "closed",
   erase: "deleted",
   reopen: "reopened",
+  fork: "forked",
+  unfork: undefined,
 };
 
 /** What a frame did to its session as a whole, as far as its header tells. */

@@ -26,7 +26,18 @@ export const BATCH_MAGIC = Buffer.from("\x00\x01BATCH\x02", "latin1");
 /** Between the events of one frame: a byte that no JSON text can hold. */
 export const EVENT_SEPARATOR = 0x1e;
 
-const KINDS = ["events", "create", "patch", "archive", "unarchive", "close", "erase", "reopen"] as const;
+const KINDS = [
+  "events",
+  "create",
+  "patch",
+  "archive",
+  "unarchive",
+  "close",
+  "erase",
+  "reopen",
+  "fork",
+  "unfork",
+] as const;
 /** Archiving and its opposite differ here, where it can be told when the payload is erased. */
 export type FrameKind = "events" | "unarchive" | HeaderEntry["kind"];
 

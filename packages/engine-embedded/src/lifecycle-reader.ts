@@ -1,7 +1,13 @@
-import { decodeHeaderEntry, type SessionHeader } from "@daybook/core";
+import { decodeHeaderEntry } from "@daybook/core";
 import type { LifecycleItem, LifecyclePage, LifecycleQuery } from "@daybook/engine";
 import { DaybookError } from "@daybook/protocol";
-import { decodeLifecycleNote, type Key, type LifecycleNote, type Views } from "@daybook/views";
+import {
+  decodeLifecycleNote,
+  type Key,
+  type LifecycleKind,
+  type LifecycleNote,
+  type Views,
+} from "@daybook/views";
 import type { LogTable } from "./log-table.js";
 import type { ReadFrame, Segments } from "./segments.js";
 import type { ViewWriter } from "./view-writer.js";
@@ -52,11 +58,9 @@ export class LifecycleReader {
     const place = `${position.segment}.${position.offset}`;
     const item = { kind, session: record.id, atMs, version, place };
     const erased = (this.table.resident(log)?.durableHead ?? record.head).status === "deleted";
-    if (erased || (kind !== "created" && kind !== "updated")) return item;
+    if (erased || !WITH_CONTENT.has(kind)) return item;
     const [frame] = await this.segments.readFrames([position]);
-    const header = headerOf(frame);
-    // Erased a moment ago: then it is blank already.
-    return header === undefined ? item : { ...item, header };
+    return { ...item, ...contentOf(frame) };
   }
 
   private end(tenant: string): string {
@@ -67,12 +71,28 @@ export class LifecycleReader {
   }
 }
 
-function headerOf(frame: ReadFrame | undefined): SessionHeader | undefined {
-  if (frame?.payload === undefined) return undefined;
-  const { kind } = frame.header;
-  if (kind !== "create" && kind !== "patch") return undefined;
+const WITH_CONTENT: ReadonlySet<LifecycleKind> = new Set<LifecycleKind>(["created", "updated", "forked"]);
+
+/** Nothing when it was erased a moment ago: then it is blank already. */
+function contentOf(frame: ReadFrame | undefined): Pick<LifecycleItem, "header" | "forkedFrom" | "fork"> {
+  const kind = frame?.header.kind;
+  if (frame?.payload === undefined || kind === undefined || kind === "events" || kind === "unarchive")
+    return {};
   const entry = decodeHeaderEntry(kind, frame.payload.toString("utf8"));
-  return entry.kind === "create" || entry.kind === "patch" ? entry.header : undefined;
+  switch (entry.kind) {
+    case "create":
+      return { header: entry.header, ...(entry.forkedFrom && { forkedFrom: entry.forkedFrom }) };
+    case "patch":
+      return { header: entry.header };
+    case "fork":
+      return { fork: { id: entry.fork, seq: entry.seq } };
+    case "archive":
+    case "close":
+    case "reopen":
+    case "erase":
+    case "unfork":
+      return {};
+  }
 }
 
 function placeKey(tenant: string, place: string): Key {

@@ -1,6 +1,6 @@
 import type { Head, SessionHeader } from "@daybook/core";
 import type { StoredEvent } from "@daybook/engine";
-import { type FramePosition, OpenLog } from "@daybook/views";
+import { type FramePosition, OpenLog, type Released } from "@daybook/views";
 import type { EventBlock } from "./event-block.js";
 
 /** A log with what only the running process has of it: the durable state, recent events, those who wait for more. */
@@ -25,8 +25,8 @@ export class LiveLog extends OpenLog {
     this.durableHeader = this.header;
   }
 
-  override release(runs: number, header: SessionHeader | undefined): void {
-    super.release(runs, header);
+  override release(released: Released): void {
+    super.release(released);
     // The views have the header now.
     if (this.header === undefined) this.durableHeader = undefined;
   }

@@ -1,9 +1,9 @@
-import type { LogId } from "@daybook/core";
-import { Flush, type Views } from "@daybook/views";
+import { type LogId, parentOf } from "@daybook/core";
+import { Flush, type ParentLogs, type Views } from "@daybook/views";
 import { LiveLog } from "./live-log.js";
 
 /** The logs in memory, by name and by number; others are restored from the views when asked for. */
-export class LogTable {
+export class LogTable implements ParentLogs {
   /** The number the next new log gets. */
   nextNumber = 1;
   private readonly byKey = new Map<string, LiveLog>();
@@ -22,11 +22,20 @@ export class LogTable {
     return number === undefined ? undefined : this.numbered(number);
   }
 
+  /** The log that this one was forked from. It is there as long as its forks are. */
+  parentOf({ id, head }: LiveLog): LiveLog | undefined {
+    const parent = id === undefined ? undefined : parentOf(id, head);
+    if (parent === undefined) return undefined;
+    const log = this.find(parent);
+    if (log === undefined) throw new Error("broken invariant: a fork without its parent");
+    return log;
+  }
+
   /** The log of this number; a new, empty one if neither memory nor the views know it. */
   numbered(number: number): LiveLog {
     const known = this.byNumber.get(number);
     if (known !== undefined) return known;
-    const log = new LiveLog(number, undefined, this.views);
+    const log = new LiveLog(number, undefined, this.views, this);
     this.restore(log);
     log.publish();
     this.byNumber.set(number, log);
@@ -40,7 +49,7 @@ export class LogTable {
   }
 
   create(id: LogId): LiveLog {
-    const log = new LiveLog(this.nextNumber++, id, this.views);
+    const log = new LiveLog(this.nextNumber++, id, this.views, this);
     this.byNumber.set(log.number, log);
     this.byKey.set(id.key, log);
     return log;

@@ -16,6 +16,12 @@ import type { ViewWriter } from "./view-writer.js";
 /** How often the free space is looked at, at most. */
 const SPACE_CHECK_MS = 1_000;
 
+/** What a commit adds to one log. */
+export interface LogEntries {
+  readonly log: LiveLog;
+  readonly entries: readonly Entry[];
+}
+
 /**
  * Group commit: one batch is written and synced while the next one fills, decided on the heads that the first will
  * make. What fails takes everything with it that was decided on top of it.
@@ -77,8 +83,8 @@ export class LogWriter {
     }
   }
 
-  /** Adds entries to the batch that is filling; resolves with `answer` when it is durable. */
-  commit<Answer>(log: LiveLog, entries: readonly Entry[], now: Now, answer: Answer): Promise<Answer> {
+  /** Adds entries to the batch that is filling, one log's after the other's; resolves with `answer` when it is durable. */
+  commit<Answer>(changes: readonly LogEntries[], now: Now, answer: Answer): Promise<Answer> {
     if (this.spaceIsShort) {
       void this.checkSpace();
       return Promise.reject(
@@ -86,15 +92,17 @@ export class LogWriter {
       );
     }
     const batch = this.filling;
-    this.table.changing(log);
-    batch.add(log, entries, now.ms);
+    for (const { log, entries } of changes) {
+      this.table.changing(log);
+      batch.add(log, entries, now.ms);
+    }
     this.start();
     return batch.written.then(() => answer);
   }
 
-  /** Answers — or refuses — once everything that was decided about this log so far is durable. */
-  async afterDurable<Answer>(log: LiveLog | undefined, answer: () => Answer): Promise<Answer> {
-    await log?.lastBatch?.written;
+  /** Answers — or refuses — once everything that was decided about these logs so far is durable. */
+  async afterDurable<Answer>(logs: readonly (LiveLog | undefined)[], answer: () => Answer): Promise<Answer> {
+    for (const log of logs) await log?.lastBatch?.written;
     return answer();
   }
 

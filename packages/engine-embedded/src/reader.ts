@@ -1,9 +1,17 @@
 import type { LogId, SessionHeader } from "@daybook/core";
 import { decodeHeaderEntry } from "@daybook/core";
 import { DaybookError } from "@daybook/protocol";
-import type { ListPage, ListQuery, Page, ReadLimits, Session, StoredEvent } from "@daybook/engine";
+import {
+  type ListPage,
+  type ListQuery,
+  type Page,
+  type ReadLimits,
+  type Session,
+  StoredEvent,
+} from "@daybook/engine";
 import { findLogs, type FramePosition, type IndexRun, positionAt, type Views } from "@daybook/views";
-import { EventBlock } from "./event-block.js";
+import { splitEvents } from "./frame-format.js";
+import { holderOf, lineageOf, type Stretch } from "./lineage.js";
 import { type LiveLog, takeEvents } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import { PositionMismatch, type ReadFrame, type Segments } from "./segments.js";
@@ -51,7 +59,7 @@ export class Reader {
   }
 
   headerAt(log: number, at: FramePosition): Promise<SessionHeader> {
-    return this.verified(log, [at], ([frame]) => {
+    return this.verified(log, [{ log, position: at }], ([frame]) => {
       const kind = frame?.header.kind;
       if (frame === undefined || (kind !== "create" && kind !== "patch"))
         throw new PositionMismatch(`a frame of kind ${kind ?? "none"} where a header should be`);
@@ -63,8 +71,9 @@ export class Reader {
 
   /** One event's JSON, wherever it is. */
   async eventJson(log: LiveLog, seq: number): Promise<string> {
-    const positions = this.positions(log, seq - 1, { eventsMax: 1, bytesMax: 1 }, seq);
-    const events = takeEvents(await this.blocks(log, positions), seq - 1, { eventsMax: 1, bytesMax: 1 });
+    const recent = holderOf(log, seq, this.table).recentJson(seq);
+    if (recent !== undefined) return recent;
+    const { events } = await this.readFiles(log, seq - 1, seq, { eventsMax: 1, bytesMax: 1 });
     if (events[0] === undefined) throw notFound();
     return events[0].bytes.toString("utf8");
   }
@@ -74,12 +83,12 @@ export class Reader {
     const one = { eventsMax: 1, bytesMax: 1 };
     for (let next = 0; next < seqs.length;) {
       const wanted = new Set<number>();
-      const frames: { seq: number; position: FramePosition }[] = [];
+      const frames: WantedFrame[] = [];
       let bytes = 0;
       for (; next < seqs.length && bytes < READ_AT_ONCE_BYTES; next++) {
         const seq = seqs[next] as number;
         if (seq >= (log.firstSeqInMemory ?? Infinity)) break;
-        const [frame] = this.positions(log, seq - 1, one, seq);
+        const [frame] = this.positions(log, seq - 1, seq, one);
         if (frame === undefined) throw notFound();
         wanted.add(seq);
         if (frames.at(-1)?.seq === frame.seq) continue;
@@ -97,7 +106,7 @@ export class Reader {
     }
   }
 
-  /** Where all frames of a log are, in order. */
+  /** Where all frames of a log are, in order; not what it inherits. */
   *allPositions(log: LiveLog): Generator<FramePosition> {
     for (const run of this.runs(log, 0)) {
       for (let index = 0; index * 4 < run.positions.length; index++) yield positionAt(run.positions, index);
@@ -127,34 +136,37 @@ export class Reader {
     lastSeq: number,
     limits: ReadLimits,
   ): Promise<Page> {
-    const positions = this.positions(log, afterSeq, limits, lastSeq);
-    const blocks = await this.blocks(log, positions);
-    return { events: takeEvents(blocks, afterSeq, limits), lastSeq };
+    const wanted = this.positions(log, afterSeq, lastSeq, limits);
+    return { events: takeEvents(await this.blocks(log, wanted), afterSeq, limits), lastSeq };
   }
 
-  /** The frames that hold the events after `afterSeq`, no more than the limits can use. */
-  private positions(
-    log: LiveLog,
-    afterSeq: number,
-    limits: ReadLimits,
-    lastSeq: number,
-  ): { seq: number; position: FramePosition }[] {
-    const wanted: { seq: number; position: FramePosition }[] = [];
-    const untilSeq = Math.min(lastSeq, afterSeq + limits.eventsMax);
+  /** The frames that hold a session's events after `afterSeq`, no more than the limits can use. */
+  private positions(log: LiveLog, afterSeq: number, lastSeq: number, limits: ReadLimits): WantedFrame[] {
+    const wanted: WantedFrame[] = [];
     let bytes = 0;
+    for (const stretch of lineageOf(log, Math.min(lastSeq, afterSeq + limits.eventsMax), this.table)) {
+      if (stretch.untilSeq <= afterSeq) continue;
+      for (const frame of this.frames(stretch, afterSeq)) {
+        if (bytes > limits.bytesMax) return wanted;
+        wanted.push(frame);
+        bytes += frame.position.bytes;
+      }
+    }
+    return wanted;
+  }
+
+  private *frames({ log, untilSeq, ...stretch }: Stretch, after: number): Generator<WantedFrame> {
+    const afterSeq = Math.max(after, stretch.afterSeq);
     for (const run of this.runs(log, afterSeq + 1)) {
       let seq = run.nextSeq;
       for (let index = 0; index * 4 < run.positions.length; index++) {
         const position = positionAt(run.positions, index);
-        if (seq > untilSeq || bytes > limits.bytesMax) return wanted;
-        if (position.count > 0 && seq + position.count - 1 > afterSeq) {
-          wanted.push({ seq, position });
-          bytes += position.bytes;
-        }
+        if (seq > untilSeq) return;
+        if (position.count > 0 && seq + position.count - 1 > afterSeq)
+          yield { log: log.number, seq, untilSeq, position };
         seq += position.count;
       }
     }
-    return wanted;
   }
 
   /** Index runs from the one that holds `seq` on: those in the views, then those they do not have yet. */
@@ -171,28 +183,24 @@ export class Reader {
     yield* inMemory.slice(Math.max(0, start));
   }
 
-  private blocks(
-    log: LiveLog,
-    wanted: readonly { seq: number; position: FramePosition }[],
-  ): Promise<EventBlock[]> {
-    const positions = wanted.map(({ position }) => position);
-    return this.verified(log.number, positions, (frames) =>
-      frames.map((frame, index) => blockOf(frame, wanted[index]?.seq)),
+  private blocks(log: LiveLog, wanted: readonly WantedFrame[]): Promise<ReadEvents[]> {
+    return this.verified(log.number, wanted, (frames) =>
+      frames.map((frame, index) => eventsOf(frame, wanted[index])),
     );
   }
 
-  /** Reads frames of a log and uses them; what is not as it should be comes to light in here. */
+  /** Reads frames for a log, its own or inherited, and uses them; what is not as it should be comes to light in here. */
   private async verified<Result>(
-    log: number,
-    positions: readonly FramePosition[],
+    reader: number,
+    wanted: readonly { readonly log: number; readonly position: FramePosition }[],
     use: (frames: WholeFrame[]) => Result,
   ): Promise<Result> {
     try {
-      const frames = await this.segments.readFrames(positions);
-      return use(frames.map((frame) => wholeFrame(frame, log)));
+      const frames = await this.segments.readFrames(wanted.map(({ position }) => position));
+      return use(frames.map((frame, index) => wholeFrame(frame, wanted[index]?.log)));
     } catch (error) {
-      // Deleted since the read began: its payloads are being zeroed.
-      if (this.table.numbered(log).durableHead?.status === "deleted") throw notFound();
+      // Deleted since the read began: its payloads are being zeroed, or those it inherited.
+      if (this.table.numbered(reader).durableHead?.status === "deleted") throw notFound();
       if (error instanceof PositionMismatch) {
         // Either the views are wrong, or the log is damaged: the next start rebuilds them, and then it shows.
         this.views.distrust();
@@ -209,22 +217,32 @@ interface WholeFrame extends ReadFrame {
   readonly payload: Buffer;
 }
 
-function wholeFrame({ header, payload }: ReadFrame, log: number): WholeFrame {
+/** A frame to be read for its events, as far as `untilSeq`: behind that a fork goes its own way. */
+interface WantedFrame {
+  readonly log: number;
+  readonly seq: number;
+  readonly untilSeq: number;
+  readonly position: FramePosition;
+}
+
+interface ReadEvents {
+  readonly events: readonly StoredEvent[];
+}
+
+function wholeFrame({ header, payload }: ReadFrame, log: number | undefined): WholeFrame {
   if (header.log !== log)
-    throw new PositionMismatch(`a frame of log ${header.log} where one of ${log} should be`);
+    throw new PositionMismatch(`a frame of log ${header.log} where one of ${log ?? 0} should be`);
   if (payload === undefined) throw new PositionMismatch(`an erased payload in log ${log}`);
   return { header, payload };
 }
 
-function blockOf({ header, payload }: WholeFrame, seq: number | undefined): EventBlock {
-  if (header.seq !== seq) throw new PositionMismatch(`seq ${header.seq} where ${seq ?? 0} should be`);
-  return new EventBlock(
-    header.seq,
-    header.count,
-    { slice: (start, end) => payload.subarray(start, end) },
-    0,
-    payload.length,
+function eventsOf({ header, payload }: WholeFrame, wanted: WantedFrame | undefined): ReadEvents {
+  const { seq = 0, untilSeq = 0 } = wanted ?? {};
+  if (header.seq !== seq) throw new PositionMismatch(`seq ${header.seq} where ${seq} should be`);
+  const events = splitEvents(payload, header.count).map(
+    (bytes, index) => new StoredEvent(seq + index, bytes),
   );
+  return { events: events.slice(0, untilSeq - seq + 1) };
 }
 
 function notFound(): DaybookError {

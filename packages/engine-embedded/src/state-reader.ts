@@ -7,7 +7,8 @@ import {
 } from "@daybook/core";
 import type { StateEntry, StatePage, StateQuery, StoredEvent } from "@daybook/engine";
 import { DaybookError } from "@daybook/protocol";
-import { decodeKeyVersion, type Key, ownerKey, stateKey, versionKey, type Views } from "@daybook/views";
+import { decodeKeyVersion, type Key, ownerKey, stateKey, type Views } from "@daybook/views";
+import { lineageOf, type Stretch } from "./lineage.js";
 import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import type { Reader } from "./reader.js";
@@ -31,8 +32,9 @@ export class StateReader {
   ) {}
 
   async page(id: LogId, query: StateQuery): Promise<StatePage> {
-    const { log, atSeq } = await this.openAt(id, query.atSeq);
-    const found = take(this.existing(log.number, query, atSeq), query.limit + 1);
+    const { log, atSeq } = this.openAt(id, query.atSeq);
+    await this.viewWriter.caughtUp();
+    const found = take(this.existing(log, query, atSeq), query.limit + 1);
     const wanted = found.slice(0, query.limit);
     const entries = query.keysOnly === true ? wanted : await this.filled(log, wanted);
     const next = entries.length < found.length ? entries.at(-1)?.key : undefined;
@@ -45,21 +47,16 @@ export class StateReader {
     key: string,
     at: { atSeq?: number; version?: number },
   ): Promise<StateEntry | undefined> {
-    const { log, atSeq } = await this.openAt(id, at.atSeq);
-    const newest = this.views.key(log.number, key);
-    if (newest === undefined) return undefined;
-    const version =
-      at.version === undefined
-        ? this.versionAt(log.number, key, newest, atSeq)
-        : this.version(log.number, key, at.version);
+    const { log, atSeq } = this.openAt(id, at.atSeq);
+    const version = at.version === undefined ? log.keyAt(key, atSeq) : log.keyVersion(key, at.version);
     if (version === undefined || version.seq > atSeq) return undefined;
     return (await this.filled(log, [{ key, ...version }]))[0];
   }
 
   /** Versions of a key, oldest first. */
   async history(id: LogId, key: string, page: { after: number; limit: number }): Promise<StateEntry[]> {
-    const { log, atSeq } = await this.openAt(id, undefined);
-    return this.filled(log, take(this.versionsAfter(log.number, key, page.after, atSeq), page.limit));
+    const { log, atSeq } = this.openAt(id, undefined);
+    return this.filled(log, take(versionsAfter(log, key, page.after, atSeq), page.limit));
   }
 
   /** Seqs of commits that changed keys of an owner. */
@@ -68,7 +65,8 @@ export class StateReader {
     owner: string,
     page: { after: number; through: number; limit: number },
   ): Promise<number[]> {
-    const { log, atSeq } = await this.openAt(id, page.through);
+    const { log, atSeq } = this.openAt(id, page.through);
+    await this.viewWriter.caughtUp();
     const seqs: number[] = [];
     const prefix: Key = ["a", log.number, owner];
     for (const { key } of this.views.within(prefix, { after: ownerKey(log.number, owner, page.after) })) {
@@ -79,51 +77,32 @@ export class StateReader {
     return seqs;
   }
 
-  private async openAt(id: LogId, atSeq: number | undefined): Promise<{ log: LiveLog; atSeq: number }> {
+  /** What is acknowledged from here on is no part of this read: every page of it stands at one seq. */
+  private openAt(id: LogId, atSeq: number | undefined): { log: LiveLog; atSeq: number } {
     const log = this.table.find(id);
     const head = log?.durableHead;
     if (log === undefined || head === undefined || head.status === "deleted") throw notFound();
-    await this.viewWriter.caughtUp();
-    // What is acknowledged from here on is not part of this read: every page of it stands at one seq.
     return { log, atSeq: Math.min(atSeq ?? head.lastSeq, head.lastSeq) };
   }
 
   /** The keys that exist at a seq, in order. */
-  private *existing(log: number, query: StateQuery, atSeq: number): Generator<Found> {
+  private *existing(log: LiveLog, query: StateQuery, atSeq: number): Generator<Found> {
     const { prefix = "", after } = query;
-    const start: Key = stateKey(log, after !== undefined && after > prefix ? after : prefix);
-    for (const { key, value } of this.views.within(["k", log], { from: start })) {
-      const name = key[2] as string;
-      if (name === after) continue;
-      if (!name.startsWith(prefix)) return;
-      const version = this.versionAt(log, name, decodeKeyVersion(value as never), atSeq);
-      if (version !== undefined && !version.deleted) yield { key: name, ...version };
+    const from = after !== undefined && after > prefix ? after : prefix;
+    const walks = lineageOf(log, atSeq, this.table).map((stretch) => this.walk(stretch, from));
+    for (const { key, newest, untilSeq } of mergedByKey(walks)) {
+      if (key === after) continue;
+      if (!key.startsWith(prefix)) return;
+      const version = newest.seq <= untilSeq ? newest : log.keyAt(key, atSeq);
+      if (version !== undefined && !version.deleted) yield { key, ...version };
     }
   }
 
-  private *versionsAfter(log: number, key: string, after: number, atSeq: number): Generator<Found> {
-    for (let number = after + 1; ; number++) {
-      const version = this.version(log, key, number);
-      if (version === undefined || version.seq > atSeq) return;
-      yield { key, ...version };
-    }
-  }
-
-  /** The newest version of a key at a seq: by halving, since versions are numbered without gaps. */
-  private versionAt(log: number, key: string, newest: KeyVersion, atSeq: number): KeyVersion | undefined {
-    if (newest.seq <= atSeq) return newest;
-    let [low, high] = [0, newest.version - 1];
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if ((this.version(log, key, middle)?.seq ?? Infinity) <= atSeq) low = middle;
-      else high = middle - 1;
-    }
-    return low === 0 ? undefined : this.version(log, key, low);
-  }
-
-  private version(log: number, key: string, version: number): KeyVersion | undefined {
-    const value = this.views.get(versionKey(log, key, version)) as [seq: number, deleted: number] | undefined;
-    return value === undefined ? undefined : { version, seq: value[0], deleted: value[1] === 1 };
+  /** Keys that one log of a lineage ever set, with their newest versions there. */
+  private *walk({ log, untilSeq }: Stretch, from: string): Generator<WalkedKey> {
+    const keys = this.views.within(["k", log.number], { from: stateKey(log.number, from) });
+    for (const { key, value } of keys)
+      yield { key: key[2] as string, newest: decodeKeyVersion(value as never), untilSeq };
   }
 
   /**
@@ -157,6 +136,47 @@ export class StateReader {
       while (bytes > PAGE_BYTES_MAX && entries.length > 1) bytes -= entries.pop()?.value?.length ?? 0;
     }
     return entries;
+  }
+}
+
+interface WalkedKey {
+  readonly key: string;
+  readonly newest: KeyVersion;
+  readonly untilSeq: number;
+}
+
+/** Merges walks in the order of their keys; of a key that several have, what the last of them has. */
+function* mergedByKey(walks: readonly Generator<WalkedKey>[]): Generator<WalkedKey> {
+  const [only] = walks;
+  if (walks.length === 1 && only !== undefined) {
+    yield* only;
+    return;
+  }
+  const heads = walks.map((walk) => ({ walk, next: walk.next() }));
+  for (;;) {
+    let first: WalkedKey | undefined;
+    for (const { next } of heads) {
+      if (next.done === true) continue;
+      if (first === undefined || compareKeys(next.value.key, first.key) <= 0) first = next.value;
+    }
+    if (first === undefined) return;
+    yield first;
+    for (const head of heads) {
+      if (head.next.done !== true && head.next.value.key === first.key) head.next = head.walk.next();
+    }
+  }
+}
+
+/** As the index orders them: by their bytes. */
+function compareKeys(one: string, other: string): number {
+  return one === other ? 0 : Buffer.compare(Buffer.from(one), Buffer.from(other));
+}
+
+function* versionsAfter(log: LiveLog, key: string, after: number, atSeq: number): Generator<Found> {
+  for (let number = after + 1; ; number++) {
+    const version = log.keyVersion(key, number);
+    if (version === undefined || version.seq > atSeq) return;
+    yield { key, ...version };
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Decision, Facts, Head, LogId, Needs, SessionHeader } from "@daybook/core";
+import type { Decision, Facts, ForkedFrom, Head, LogId, Needs, SessionHeader } from "@daybook/core";
 
 /** The moment a decision is made, as the engine sees it: never earlier than the moment of the decision before. */
 export interface Now {
@@ -45,6 +45,8 @@ export interface ListQuery {
   readonly archived: "no" | "yes" | "all";
   /** Top-level metadata members and their values as text; all must match. */
   readonly metadata: readonly (readonly [name: string, value: string])[];
+  /** Forks of this session only. */
+  readonly forkedFrom?: string;
   readonly sort: "id" | "created" | "updated";
   readonly order: "asc" | "desc";
   /** Where the page before ended, as it said. */
@@ -96,12 +98,17 @@ export interface StatePage {
 
 /** One change of a session as a whole. Of an erased session only kind, id and time are left. */
 export interface LifecycleItem {
-  readonly kind: "created" | "updated" | "archived" | "unarchived" | "closed" | "reopened" | "deleted";
+  readonly kind:
+    "created" | "updated" | "archived" | "unarchived" | "closed" | "reopened" | "deleted" | "forked";
   readonly session: LogId;
   readonly atMs: number;
   readonly version: number;
   /** For created and updated. */
   readonly header?: SessionHeader;
+  /** For the created session that is a fork. */
+  readonly forkedFrom?: ForkedFrom;
+  /** For forked: the new session, and the last seq it shares. */
+  readonly fork?: { readonly id: string; readonly seq: number };
   /** Where to go on after this item. */
   readonly place: string;
 }
@@ -128,8 +135,8 @@ export interface Engine {
   readonly features: { readonly durable: boolean };
 
   /**
-   * Loads the named facts, runs `decide` on the head and these, stores what it commits, and resolves with its answer
-   * once everything the answer rests on is durable. `decide` may run more than once and must be pure.
+   * Loads the named facts, runs `decide` on the head and these, stores what it commits — entries for other logs, too,
+   * all of it or nothing — and resolves with its answer once everything the answer rests on is durable. `decide` may run more than once and must be pure.
    *
    * @throws DaybookError what `decide` rejected with; `event_store_backpressure` when the queue is full (nothing was
    *   stored); `storage_unavailable` when the store refused or failed.

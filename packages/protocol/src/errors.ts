@@ -42,6 +42,7 @@ export const ERRORS = {
   session_exists: refused(409, "already_exists"),
   session_deleted: refused(409, "already_exists"),
   session_has_forks: refused(409, "failed_precondition"),
+  fork_too_deep: refused(409, "failed_precondition"),
   producer_replay_conflict: refused(409, "aborted"),
   producer_seq_conflict: conflict,
   expected_seq_conflict: conflict,

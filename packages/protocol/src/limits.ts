@@ -33,4 +33,6 @@ export const LIMITS = {
   /** A state key: two of them and an agent identity still fit an LMDB key. */
   stateKeyBytesMax: 1024,
   stateValueBytesMax: 1024 * 1024,
+  /** Forks of forks of …: a read walks up to the ancestor that holds what it wants. */
+  forkDepthMax: 64,
 } as const;

@@ -9,11 +9,13 @@ import {
 import type { FramePosition, IndexRun } from "./frame-position.js";
 import { inSlices } from "./in-slices.js";
 import type { LifecycleNote } from "./lifecycle-note.js";
-import type { NewKeyVersion, OpenLog } from "./open-log.js";
+import type { OpenLog } from "./open-log.js";
+import type { NewKeyVersion } from "./state-versions.js";
 import {
   encodeHeadRecord,
   encodeKeyVersion,
   encodeLifecycleNote,
+  encodeVersion,
   encodeWindow,
   erasingKey,
   headKey,
@@ -24,6 +26,7 @@ import {
   memberDigest,
   metadataKey,
   ownerKey,
+  parentDigest,
   producerKey,
   runKey,
   sessionKey,
@@ -110,7 +113,7 @@ export class Flush<Log extends OpenLog = OpenLog> {
       openRun: log.takeOpenRun(),
       finishedRuns: log.finishedRuns.length === 0 ? NO_RUNS : [...log.finishedRuns],
       windows: deleted ? [] : log.takeNewWindows(),
-      keyVersions: deleted ? [] : log.newKeyVersions.splice(0),
+      keyVersions: deleted ? [] : log.takeNewKeyVersions(),
       lifecycle: log.newLifecycle.splice(0),
       listedBefore: log.listed,
     });
@@ -120,7 +123,7 @@ export class Flush<Log extends OpenLog = OpenLog> {
 
   /** The views have it all now: memory need not. */
   async release(): Promise<void> {
-    await inSlices(this.taken, ({ log, finishedRuns, header }) => log.release(finishedRuns.length, header));
+    await inSlices(this.taken, (taken) => taken.log.release(taken));
   }
 
   /** The records, log by log. `get` reads what the views hold. */
@@ -141,7 +144,7 @@ function* changesOf(taken: Taken, get: (key: Key) => unknown): Generator<Change>
   for (const [producerId, window] of taken.windows)
     yield [producerKey(number, producerId), encodeWindow(window)];
   for (const { key, version } of taken.keyVersions) {
-    yield [versionKey(number, key, version.version), [version.seq, version.deleted ? 1 : 0]];
+    yield [versionKey(number, key, version.version), encodeVersion(version)];
     yield [stateKey(number, key), encodeKeyVersion(version)];
     if (!taken.id.isSession) yield [ownerKey(number, ownerOfKey(key), version.seq), 1];
   }
@@ -173,11 +176,17 @@ function* listed(taken: Taken, get: (key: Key) => unknown): Generator<Change> {
   }
   if (header === undefined && !moved) return;
   const before = indexed(log.number, get);
-  const digests = header === undefined ? before : indexedMembers(header.metadata).map(memberDigest);
+  const digests = header === undefined ? before : digestsOf(header, head);
   if (before.length === 0 && digests.length === 0) return;
   yield* unindexed(taken, before);
   for (const digest of digests) yield [metadataKey(id.tenant, digest, { archived, id: id.id }), log.number];
   yield [indexedKey(log.number), digests];
+}
+
+/** What a session can be found by. */
+function digestsOf({ metadata }: SessionHeader, { forkedFrom }: Head): string[] {
+  const digests = indexedMembers(metadata).map(memberDigest);
+  return forkedFrom === undefined ? digests : [...digests, parentDigest(forkedFrom.id)];
 }
 
 function* erased(taken: Taken, get: (key: Key) => unknown): Generator<Change> {

@@ -6,4 +6,5 @@ export * from "./lifecycle-note.js";
 export * from "./list-sessions.js";
 export * from "./open-log.js";
 export * from "./records.js";
+export * from "./state-versions.js";
 export * from "./views.js";

@@ -10,6 +10,7 @@ export const LIFECYCLE_KINDS = [
   "closed",
   "deleted",
   "reopened",
+  "forked",
 ] as const;
 export type LifecycleKind = (typeof LIFECYCLE_KINDS)[number];
 
@@ -22,7 +23,8 @@ export interface LifecycleNote {
   readonly version: number;
 }
 
-export function lifecycleKindOf(entry: HeaderEntry): LifecycleKind {
+/** Undefined for what is no news: that a fork is gone says the fork's own deletion. */
+export function lifecycleKindOf(entry: HeaderEntry): LifecycleKind | undefined {
   switch (entry.kind) {
     case "create":
       return "created";
@@ -36,5 +38,9 @@ export function lifecycleKindOf(entry: HeaderEntry): LifecycleKind {
       return "reopened";
     case "erase":
       return "deleted";
+    case "fork":
+      return "forked";
+    case "unfork":
+      return undefined;
   }
 }

@@ -1,6 +1,6 @@
 import type { ListPosition, ListQuery } from "@daybook/engine";
 import { indexable } from "@daybook/core";
-import { type Key, listKey, memberDigest, metadataKey, SORTS } from "./records.js";
+import { type Key, listKey, memberDigest, metadataKey, parentDigest, SORTS } from "./records.js";
 import type { Views } from "./views.js";
 
 /** Found log numbers, in list order, and where to go on. */
@@ -21,6 +21,8 @@ export function findLogs(views: Views, query: ListQuery): FoundLogs {
   // Too large to be in the index: nothing was ever filed under it.
   if (members.includes(undefined)) return { logs: [] };
   const filters = members.filter((member) => member !== undefined).map(memberDigest);
+  // First of all: it is the one with the fewest sessions.
+  if (query.forkedFrom !== undefined) filters.unshift(parentDigest(query.forkedFrom));
   const [first, ...others] = filters;
   const byFilter = first !== undefined && query.sort === "id";
   const tested = byFilter ? others : filters;

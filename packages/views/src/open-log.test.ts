@@ -1,7 +1,7 @@
 import { LogId, type ProducerWindow, seqOfPair } from "@daybook/core";
 import { LIMITS } from "@daybook/protocol";
 import { describe, expect, it } from "vitest";
-import { type LogRecords, OpenLog } from "./open-log.js";
+import { type LogRecords, OpenLog, type ParentLogs } from "./open-log.js";
 
 /** Views in a plain map. */
 class PlainRecords implements LogRecords {
@@ -10,14 +10,16 @@ class PlainRecords implements LogRecords {
   window = (_log: number, producerId: string): ProducerWindow | undefined => this.stored.get(producerId);
   windows = (): Iterable<readonly [string, ProducerWindow]> => this.stored;
   key = (): undefined => undefined;
+  version = (): undefined => undefined;
 }
 
+const NO_PARENTS: ParentLogs = { parentOf: () => undefined };
 const POSITION = { segment: 1, offset: 64, bytes: 100, count: 1 };
 const HEADER = { creator: { type: "user", id: "ann" }, title: null, metadata: "{}" };
 
 class Session {
   readonly records = new PlainRecords();
-  log = new OpenLog(1, new LogId("acme", "s"), this.records);
+  log = new OpenLog(1, new LogId("acme", "s"), this.records, NO_PARENTS);
   private lastSeq = 0;
 
   constructor() {
@@ -40,7 +42,7 @@ class Session {
     for (const [id, window] of this.log.takeNewWindows()) this.records.stored.set(id, window);
     const { id, head, pairs, openRun, lastEventMs, headerAt } = this.log;
     if (id === undefined || head === undefined) throw new Error("an empty log");
-    this.log = new OpenLog(1, id, this.records);
+    this.log = new OpenLog(1, id, this.records, NO_PARENTS);
     this.log.restore({ id, head, pairs, openRun, lastEventMs, headerAt });
   }
 
@@ -115,7 +117,7 @@ describe("a session's memory of producers", () => {
     const session = new Session();
     for (let producer = 0; producer < 40; producer++) session.append(`p${producer}`, 1, 1);
     for (const [id, window] of session.log.takeNewWindows()) session.records.stored.set(id, window);
-    session.log.release(0, undefined);
+    session.log.release({ finishedRuns: [], keyVersions: [], header: undefined });
     expect(session.log.windows.size).toBe(0);
     expect(session.remembers("p3", 1)).toBe(true);
   });

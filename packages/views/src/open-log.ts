@@ -20,15 +20,21 @@ import { type FramePosition, type IndexRun, pushPosition, RUN_FRAMES } from "./f
 import { type Listed, placeInLists } from "./flush.js";
 import { type LifecycleKind, lifecycleKindOf, type LifecycleNote } from "./lifecycle-note.js";
 import type { HeadRecord } from "./records.js";
+import { type NewKeyVersion, StateVersions, type VersionRecords } from "./state-versions.js";
 
 /** What the views are asked for when memory does not have it. */
-export interface LogRecords {
+export interface LogRecords extends VersionRecords {
   window(log: number, producerId: string): ProducerWindow | undefined;
   windows(log: number): Iterable<readonly [producerId: string, window: ProducerWindow]>;
-  key(log: number, key: string): KeyVersion | undefined;
 }
 
-/** Producers and keys kept in memory for a log although the views have them. */
+/** Where a fork finds what it inherits. */
+export interface ParentLogs {
+  /** Undefined for a log that is no fork. */
+  parentOf(log: OpenLog): OpenLog | undefined;
+}
+
+/** Producers kept in memory for a log although the views have them. */
 const CACHED_MAX = 16;
 
 /** A producer's window in memory. */
@@ -37,11 +43,6 @@ interface KnownWindow {
   window: OwnWindow;
   /** The views do not have it like this, and nobody else holds it. */
   isNew: boolean;
-}
-
-export interface NewKeyVersion {
-  readonly key: string;
-  readonly version: KeyVersion;
 }
 
 /** The part of an event entry that the views need; recovery reads only this much of an event. */
@@ -65,9 +66,8 @@ export class OpenLog {
   readonly windows = new Map<string, KnownWindow>();
   /** The one asked for last: an append asks for its producer several times. */
   private latest: KnownWindow | undefined;
-  /** Made when the first key is set: most logs have none. */
-  private keys: Map<string, KeyVersion> | undefined;
-  readonly newKeyVersions: NewKeyVersion[] = [];
+  /** Made when the first key is asked for: most logs have none. */
+  private versions: StateVersions | undefined;
   /** Changes of the session as a whole that the views do not have yet. */
   readonly newLifecycle: LifecycleNote[] = [];
   /** Some payloads are gone already: only an erase entry can follow. */
@@ -84,6 +84,7 @@ export class OpenLog {
     readonly number: number,
     public id: LogId | undefined,
     private readonly records: LogRecords,
+    private readonly parents: ParentLogs,
   ) {}
 
   /** Takes over what the views know. */
@@ -109,9 +110,8 @@ export class OpenLog {
     this.openRun = { nextSeq: 1, ordinal: 0, positions: [] };
     this.windows.clear();
     this.latest = undefined;
-    this.keys = undefined;
+    this.versions = undefined;
     this.isStored = false;
-    this.newKeyVersions.length = 0;
     this.newLifecycle.length = 0;
     this.zeroed = false;
     this.changedIn = undefined;
@@ -120,16 +120,16 @@ export class OpenLog {
   }
 
   /** Lets go of what the views have by now. */
-  release(runs: number, header: SessionHeader | undefined): void {
-    this.finishedRuns.splice(0, runs);
+  release({ finishedRuns, keyVersions, header }: Released): void {
+    this.finishedRuns.splice(0, finishedRuns.length);
     if (this.header === header) this.header = undefined;
+    this.versions?.release(keyVersions);
     if (this.windows.size > CACHED_MAX) {
       this.latest = undefined;
       for (const known of this.windows.values()) {
         if (!known.isNew) this.windows.delete(known.id);
       }
     }
-    if ((this.keys?.size ?? 0) > CACHED_MAX && this.newKeyVersions.length === 0) this.keys = undefined;
   }
 
   /** The open run, for a flush: it is copied before it changes again. */
@@ -155,8 +155,28 @@ export class OpenLog {
     return this.known(producerId)?.window;
   }
 
+  /** The newest version of a key; a fork's may be its parent's. */
   key(key: string): KeyVersion | undefined {
-    return this.keys?.get(key) ?? (this.isStored ? this.records.key(this.number, key) : undefined);
+    const own = this.ownVersions()?.newest(key);
+    return own ?? this.parents.parentOf(this)?.keyAt(key, this.sharedSeq);
+  }
+
+  /** The version of a key as of a seq. */
+  keyAt(key: string, seq: number): KeyVersion | undefined {
+    const own = this.ownVersions()?.at(key, seq);
+    return own ?? this.parents.parentOf(this)?.keyAt(key, Math.min(seq, this.sharedSeq));
+  }
+
+  keyVersion(key: string, version: number): KeyVersion | undefined {
+    const own = this.ownVersions()?.version(key, version);
+    if (own !== undefined) return own;
+    const inherited = this.parents.parentOf(this)?.keyVersion(key, version);
+    return inherited === undefined || inherited.seq > this.sharedSeq ? undefined : inherited;
+  }
+
+  /** Versions that are not in the views, for a flush. */
+  takeNewKeyVersions(): readonly NewKeyVersion[] {
+    return this.versions?.take() ?? NO_VERSIONS;
   }
 
   /** One more frame of this log, with events from `firstSeq` on. */
@@ -185,7 +205,8 @@ export class OpenLog {
   foldHeader(entry: HeaderEntry, atMs: number, position: FramePosition): void {
     this.applyHeader(entry, atMs, position);
     const version = this.head?.version ?? 0;
-    this.newLifecycle.push({ kind: lifecycleKindOf(entry), position, atMs, version });
+    const kind = lifecycleKindOf(entry);
+    if (kind !== undefined) this.newLifecycle.push({ kind, position, atMs, version });
   }
 
   private applyHeader(entry: HeaderEntry, atMs: number, position: FramePosition): void {
@@ -198,7 +219,9 @@ export class OpenLog {
       this.header = undefined;
       return;
     }
-    this.index(position, (this.head?.lastSeq ?? 0) + 1);
+    // A fork's own frames begin behind what it shares.
+    const lastSeq = entry.kind === "create" ? entry.forkedFrom?.seq : this.head?.lastSeq;
+    this.index(position, (lastSeq ?? 0) + 1);
     if (this.zeroed) return;
     this.head = applyEntry(this.head, entry, atMs);
     if (entry.kind === "create") this.id = entry.session;
@@ -211,10 +234,23 @@ export class OpenLog {
   private foldState(operations: readonly StateOperation[], seq: number): void {
     for (const operation of operations) {
       const version = nextVersion(this.key(operation.key), operation, seq);
-      this.keys ??= new Map<string, KeyVersion>();
-      this.keys.set(operation.key, version);
-      this.newKeyVersions.push({ key: operation.key, version });
+      this.versions ??= this.newVersions();
+      this.versions.add(operation.key, version);
     }
+  }
+
+  private ownVersions(): StateVersions | undefined {
+    if (this.isStored) this.versions ??= this.newVersions();
+    return this.versions;
+  }
+
+  private newVersions(): StateVersions {
+    return new StateVersions(this.number, this.records, this.isStored);
+  }
+
+  /** The last seq that a fork shares with its parent. */
+  private get sharedSeq(): number {
+    return this.head?.forkedFrom?.seq ?? 0;
   }
 
   private remember(producer: { id: string; seq: number }, seq: number): void {
@@ -296,6 +332,15 @@ export class OpenLog {
   }
 }
 
+const NO_VERSIONS: readonly NewKeyVersion[] = [];
+
+/** What a flush took of a log, and the views have now. */
+export interface Released {
+  readonly finishedRuns: readonly IndexRun[];
+  readonly keyVersions: readonly NewKeyVersion[];
+  readonly header: SessionHeader | undefined;
+}
+
 function erasedHead(atMs: number): Head {
   return {
     position: 0,
@@ -305,5 +350,7 @@ function erasedHead(atMs: number): Head {
     archived: false,
     createdAtMs: atMs,
     updatedAtMs: atMs,
+    forks: 0,
+    forkedFrom: undefined,
   };
 }

@@ -23,6 +23,8 @@ const RECORD: HeadRecord = {
     archived: false,
     createdAtMs: 1_700_000_000_000,
     updatedAtMs: 1_700_000_000_001,
+    forks: 0,
+    forkedFrom: undefined,
   },
   pairs: 7,
   headerAt: { segment: 1, offset: 96, bytes: 120, count: 0 },
@@ -36,6 +38,7 @@ describe("a record read back", () => {
     { ...RECORD, headerAt: undefined },
     { ...RECORD, head: { ...RECORD.head, status: "closed", archived: true } },
     { ...RECORD, head: { ...RECORD.head, status: "deleted" } },
+    { ...RECORD, head: { ...RECORD.head, forks: 3, forkedFrom: { id: "parent", seq: 5, depth: 2 } } },
   ])("is the same head: $head.status", (record) => {
     // As it comes out of the database: plain arrays.
     const stored = JSON.parse(JSON.stringify(encodeHeadRecord(record))) as never;

@@ -13,17 +13,17 @@ import { LIFECYCLE_KINDS, type LifecycleNote } from "./lifecycle-note.js";
  *     ["f", log, next seq, ordinal]             → a finished index run
  *     ["p", log, producer id]                   → producer window
  *     ["k", log, key]                           → a state key's newest version
- *     ["v", log, key, version]                  → the seq of that version, tombstone or not
+ *     ["v", log, key, version]                  → the seq of that version, tombstone or not; a fork's own ones only
  *     ["a", log, owner, seq]                    → 1: this commit changed keys of this agent (not of sessions)
  *     ["l", tenant, archived, sort, value, id]  → log number: the lists
- *     ["m", tenant, digest, archived, id]       → log number: sessions by metadata
+ *     ["m", tenant, digest, archived, id]       → log number: sessions by metadata, and forks by their parent
  *     ["y", tenant, segment, offset]            → a change of a session as a whole, in the order of the log
  *     ["i", log]                                → what "m" holds of this log
  *     ["z", log]                                → an erasure that is not finished
  */
 export type Key = (string | number)[];
 
-export const FORMAT = 2;
+export const FORMAT = 3;
 
 /** How far the log has been taken into the views: the next batch begins here. */
 export interface Stand {
@@ -65,7 +65,16 @@ export function listKey(
  * fit: LMDB's keys end at 1,978 bytes, and a tenant and an id may take 1,536 of them.
  */
 export function memberDigest(member: readonly [name: string, value: string]): string {
-  return createHash("sha256").update(JSON.stringify(member)).digest("base64url").slice(0, 22);
+  return digestOf(member);
+}
+
+/** The parent of forks, among the digests of metadata: hashed as an object, so that it meets none of a member. */
+export function parentDigest(id: string): string {
+  return digestOf({ forkedFrom: id });
+}
+
+function digestOf(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("base64url").slice(0, 22);
 }
 
 export function metadataKey(tenant: string, digest: string, place: { archived: boolean; id: string }): Key {
@@ -93,6 +102,8 @@ type HeadValue = [
     archived: number,
     created: number,
     updated: number,
+    forks: number,
+    forkedFrom: 0 | [parent: string, seq: number, depth: number],
   ],
   pairs: number,
   headerAt: number[],
@@ -114,6 +125,8 @@ export function encodeHeadRecord({ id, head, pairs, headerAt, openRun, lastEvent
       head.archived ? 1 : 0,
       head.createdAtMs,
       head.updatedAtMs,
+      head.forks,
+      head.forkedFrom === undefined ? 0 : [head.forkedFrom.id, head.forkedFrom.seq, head.forkedFrom.depth],
     ],
     pairs,
     headerAt === undefined ? [] : [headerAt.segment, headerAt.offset, headerAt.bytes],
@@ -129,7 +142,7 @@ export function decodeHeadRecord(
   const [
     tenant,
     id,
-    [position, lastSeq, version, status, archived, createdAtMs, updatedAtMs],
+    [position, lastSeq, version, status, archived, createdAtMs, updatedAtMs, forks, from],
     pairs,
     at,
     run,
@@ -146,6 +159,8 @@ export function decodeHeadRecord(
       archived: archived === 1,
       createdAtMs,
       updatedAtMs,
+      forks,
+      forkedFrom: from === 0 ? undefined : { id: from[0], seq: from[1], depth: from[2] },
     },
     pairs,
     headerAt:
@@ -156,6 +171,15 @@ export function decodeHeadRecord(
     lastEventMs,
   };
 }
+
+/** The value of a version's record. */
+export const encodeVersion = ({ seq, deleted }: KeyVersion): VersionValue => [seq, deleted ? 1 : 0];
+
+export function decodeVersion(version: number, [seq, deleted]: VersionValue): KeyVersion {
+  return { version, seq, deleted: deleted === 1 };
+}
+
+type VersionValue = [seq: number, deleted: number];
 
 type WindowValue = [last: number, lastSeq: number, count: number, runs: readonly number[]];
 

@@ -5,6 +5,7 @@ import type { LogRecords } from "./open-log.js";
 import {
   decodeHeadRecord,
   decodeKeyVersion,
+  decodeVersion,
   decodeWindow,
   encodeHeadRecord,
   erasingKey,
@@ -17,6 +18,7 @@ import {
   sessionKey,
   type Stand,
   stateKey,
+  versionKey,
 } from "./records.js";
 import type { Flush } from "./flush.js";
 import { inSlices } from "./in-slices.js";
@@ -84,6 +86,11 @@ export class Views implements LogRecords {
   key(log: number, key: string): KeyVersion | undefined {
     const value = this.database.get(stateKey(log, key));
     return value === undefined ? undefined : decodeKeyVersion(value as never);
+  }
+
+  version(log: number, key: string, version: number): KeyVersion | undefined {
+    const value = this.database.get(versionKey(log, key, version));
+    return value === undefined ? undefined : decodeVersion(version, value as never);
   }
 
   /** Finished index runs in order, from the one that holds `seq` on. */

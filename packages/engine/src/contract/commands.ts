@@ -10,12 +10,16 @@ import {
   decideCommit,
   decideCreate,
   decideErase,
+  decideFork,
   decidePatch,
   type Facts,
+  type Fork,
   type Head,
   LogId,
   needsOfAppend,
   needsOfCommit,
+  needsOfErase,
+  needsOfFork,
   type NewEvent,
   type Patch,
 } from "@daybook/core";
@@ -78,8 +82,23 @@ export function closeSession(engine: Engine, id: string): Promise<void> {
   return engine.transact(sessionId(id), {}, (head) => decideClose(head));
 }
 
-export function erase(engine: Engine, id: string): Promise<void> {
-  return engine.transact(sessionId(id), {}, (head) => decideErase(head, sessionId(id)));
+export async function erase(engine: Engine, id: string): Promise<void> {
+  const session = sessionId(id);
+  const needs = await engine.transact(session, {}, (head) => ({
+    kind: "answer",
+    answer: needsOfErase(session, head),
+  }));
+  return engine.transact(session, needs, (head) => decideErase(head, session));
+}
+
+/** Forks a session, at its end unless a seq is named. */
+export function fork(engine: Engine, id: string, forkId: string, atSeq?: number): Promise<void> {
+  const header = { creator: { type: "user", id: "ann" }, title: null, metadata: "{}" };
+  const create = { session: sessionId(forkId), header };
+  const command: Fork = { parent: sessionId(id), create, ...(atSeq !== undefined && { atSeq }) };
+  return engine.transact(command.parent, needsOfFork(command), (head, facts) =>
+    decideFork(head, facts, command),
+  );
 }
 
 /** What decide would be told: a look at the facts that changes nothing. */

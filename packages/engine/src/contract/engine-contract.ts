@@ -29,6 +29,7 @@ import {
   sessionId,
   TENANT,
 } from "./commands.js";
+import { describeForks } from "./fork-contract.js";
 import { History } from "./history.js";
 
 /** A store that an engine is opened on, again after it was closed. */
@@ -742,6 +743,8 @@ export function describeEngine(name: string, makeStore: () => Promise<StoreUnder
         expect(twice.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
       });
     });
+
+    describeForks({ engine: () => engine, reopened });
 
     describe("time", () => {
       it("never goes back in inserted_at, although the clock does, and not over a restart either", async () => {

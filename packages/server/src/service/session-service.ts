@@ -13,6 +13,7 @@ import {
   indexedMembers,
   LogId,
   needsOfAppend,
+  needsOfErase,
   needsOfImport,
   type Patch,
 } from "@daybook/core";
@@ -98,8 +99,12 @@ export class SessionService {
     return this.get(id);
   }
 
-  erase(id: LogId): Promise<void> {
-    return this.engine.transact(id, {}, (head) => decideErase(head, id));
+  async erase(id: LogId): Promise<void> {
+    const needs = await this.engine.transact(id, {}, (head) => ({
+      kind: "answer",
+      answer: needsOfErase(id, head),
+    }));
+    return this.engine.transact(id, needs, (head) => decideErase(head, id));
   }
 
   /** The last readable seq. @throws DaybookError session_not_found */
