@@ -2,6 +2,7 @@ import type { EventEntry, StateOperation } from "./entry.js";
 import { type Decision, type Facts, type Needs, reject, sessionNotFound } from "./decision.js";
 import { encodeEvent, type NewEvent, sameContent } from "./event-json.js";
 import type { Head } from "./head.js";
+import { isMessage } from "./message.js";
 import { seqOfPair } from "./producer-window.js";
 import { brokenCondition, type KeyVersion, keysOf, nextVersion } from "./state.js";
 
@@ -123,6 +124,7 @@ class AppendRun {
       json: encodeEvent(event, seq, this.insertedAt),
       producer: event.producer,
       state: operations,
+      isMessage: isMessage(event.type, event.payload),
     });
     this.results.push({ seq, deduped: false });
     if (this.isList) this.remember(event, operations, seq);

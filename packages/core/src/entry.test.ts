@@ -7,7 +7,14 @@ const SESSION = new LogId("acme", 'id "with" \\ and é');
 const HEADER = { creator: { type: "user", id: "a:b" }, title: 'a "title"\n', metadata: '{ "n": 1.0 }' };
 const CREATE: HeaderEntry = { kind: "create", session: SESSION, header: HEADER };
 
-const event = (seq: number): Entry => ({ kind: "event", seq, json: "{}", producer: null, state: [] });
+const event = (seq: number): Entry => ({
+  kind: "event",
+  seq,
+  json: "{}",
+  producer: null,
+  state: [],
+  isMessage: false,
+});
 const after = (...entries: Entry[]): Head | undefined =>
   entries.reduce<Head | undefined>((head, entry) => applyEntry(head, entry, 5), undefined);
 

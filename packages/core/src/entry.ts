@@ -12,6 +12,8 @@ export interface EventEntry {
   /** None for events the server numbers itself: they keep no producer window. */
   readonly producer: { readonly id: string; readonly seq: number } | null;
   readonly state: readonly StateOperation[];
+  /** It counts as a message of the conversation that the log is. */
+  readonly isMessage: boolean;
 }
 
 /** A header change has no seq: it stands after one. */

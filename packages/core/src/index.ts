@@ -12,5 +12,6 @@ export * from "./header-json.js";
 export * from "./indexed-members.js";
 export * from "./message.js";
 export * from "./producer-window.js";
+export * from "./seq-runs.js";
 export * from "./state.js";
 export * from "./stored-state.js";

@@ -6,6 +6,7 @@ import type {
   LifecycleQuery,
   ListPage,
   ListQuery,
+  MessageQuery,
   Now,
   Page,
   ReadLimits,
@@ -21,6 +22,7 @@ import { LifecycleReader } from "./lifecycle-reader.js";
 import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import type { EngineEvents, EngineSettings } from "./settings.js";
+import { MessageReader } from "./message-reader.js";
 import { Reader } from "./reader.js";
 import type { Segments } from "./segments.js";
 import { StateReader } from "./state-reader.js";
@@ -47,6 +49,7 @@ export class EmbeddedEngine implements Engine {
   private readonly reader: Reader;
   private readonly lifecycleReader: LifecycleReader;
   private readonly stateReader: StateReader;
+  private readonly messageReader: MessageReader;
   private readonly eraser: Eraser;
   private closing: Promise<void> | undefined;
   private stopped = false;
@@ -64,6 +67,7 @@ export class EmbeddedEngine implements Engine {
     this.lifecycleReader = new LifecycleReader(segments, views, table, this.viewWriter);
     this.reader = new Reader(segments, views, table, events);
     this.stateReader = new StateReader(views, table, this.viewWriter, this.reader);
+    this.messageReader = new MessageReader(table);
     this.eraser = new Eraser({
       segments,
       views,
@@ -144,6 +148,11 @@ export class EmbeddedEngine implements Engine {
   ): Promise<readonly number[]> {
     this.refuseIfClosing();
     return this.stateReader.commitsOf(id, owner, page);
+  }
+
+  messageSeqs(id: LogId, query: MessageQuery): readonly number[] {
+    this.refuseIfClosing();
+    return this.messageReader.seqs(id, query);
   }
 
   async lifecycle(tenant: string, query: LifecycleQuery): Promise<LifecyclePage> {

@@ -1,4 +1,5 @@
-import { decodeEvent, decodeHeaderEntry, storedOperations } from "@daybook/core";
+import { decodeEvent, decodeHeaderEntry, isMessage, storedOperations } from "@daybook/core";
+import { hasMessageType } from "@daybook/engine";
 import type { FoldedEvent, FramePosition, LifecycleKind } from "@daybook/views";
 import { type FrameHeader, splitEvents } from "./frame-format.js";
 import type { LiveLog } from "./live-log.js";
@@ -19,9 +20,14 @@ export function foldFrame(log: LiveLog, header: FrameHeader, payload: Buffer, po
 
 function foldedEvent(header: FrameHeader, json: Buffer): FoldedEvent {
   const producer = header.unnumbered ? null : producerOf(json);
-  if (!header.hasState) return { producer, state: NO_STATE };
-  const { state } = decodeEvent(json.toString("utf8"));
-  return { producer, state: state === undefined ? NO_STATE : storedOperations(state) };
+  const mayBeMessage = hasMessageType(json);
+  if (!header.hasState && !mayBeMessage) return { producer, state: NO_STATE, isMessage: false };
+  const { type, payload, state } = decodeEvent(json.toString("utf8"));
+  return {
+    producer,
+    state: state === undefined ? NO_STATE : storedOperations(state),
+    isMessage: mayBeMessage && isMessage(type, payload.text),
+  };
 }
 
 const NO_STATE: FoldedEvent["state"] = [];

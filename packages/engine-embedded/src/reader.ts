@@ -14,6 +14,7 @@ import { splitEvents } from "./frame-format.js";
 import { holderOf, lineageOf, type Stretch } from "./lineage.js";
 import { type LiveLog, takeEvents } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
+import { notFound } from "./refusals.js";
 import { PositionMismatch, type ReadFrame, type Segments } from "./segments.js";
 import type { EngineEvents } from "./settings.js";
 
@@ -243,11 +244,4 @@ function eventsOf({ header, payload }: WholeFrame, wanted: WantedFrame | undefin
     (bytes, index) => new StoredEvent(seq + index, bytes),
   );
   return { events: events.slice(0, untilSeq - seq + 1) };
-}
-
-function notFound(): DaybookError {
-  return new DaybookError(
-    "session_not_found",
-    "There is no session with this id. Create it with POST /v1/sessions.",
-  );
 }

@@ -6,12 +6,12 @@ import {
   storedOperations,
 } from "@daybook/core";
 import type { StateEntry, StatePage, StateQuery, StoredEvent } from "@daybook/engine";
-import { DaybookError } from "@daybook/protocol";
 import { decodeKeyVersion, type Key, ownerKey, stateKey, type Views } from "@daybook/views";
 import { lineageOf, type Stretch } from "./lineage.js";
 import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import type { Reader } from "./reader.js";
+import { notFound } from "./refusals.js";
 import type { ViewWriter } from "./view-writer.js";
 
 /** A page of values ends once it holds this much. */
@@ -201,11 +201,4 @@ function valuesIn(event: StoredEvent): Map<string, StoredOperation[]> {
     else known.push(operation);
   }
   return byKey;
-}
-
-function notFound(): DaybookError {
-  return new DaybookError(
-    "session_not_found",
-    "There is no session with this id. Create it with POST /v1/sessions.",
-  );
 }

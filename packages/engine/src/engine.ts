@@ -96,6 +96,11 @@ export interface StatePage {
   readonly next?: string;
 }
 
+/** Which messages: those that end `offset` messages before the newest, or those that begin at a seq. */
+export type MessageQuery = { readonly limit: number } & (
+  { readonly offset: number } | { readonly fromSeq: number }
+);
+
 /** One change of a session as a whole. Of an erased session only kind, id and time are left. */
 export interface LifecycleItem {
   readonly kind:
@@ -186,6 +191,12 @@ export interface Engine {
     owner: string,
     page: { after: number; through: number; limit: number },
   ): Promise<readonly number[]>;
+
+  /**
+   * The seqs of a log's durable messages, ascending; in time that does not grow with how many there are, nor with how
+   * many other events lie between them. @throws DaybookError session_not_found
+   */
+  messageSeqs(id: LogId, query: MessageQuery): readonly number[] | Promise<readonly number[]>;
 
   /**
    * What happened to a tenant's sessions as a whole, in the order of the log, after a place that this call gave out

@@ -1,4 +1,4 @@
-import { decodeEvent, type KeyVersion, readStateChange, seqOfPair } from "@daybook/core";
+import { decodeEvent, isMessage, type KeyVersion, readStateChange, seqOfPair } from "@daybook/core";
 import type { Engine } from "@daybook/engine";
 import { factsOf, readAll, sessionId } from "@daybook/engine/contract/commands";
 import { RawJson } from "@daybook/protocol";
@@ -20,6 +20,7 @@ export async function checkRecovered(engine: Engine, workload: Workload): Promis
     const events = await readAll(engine, session.id);
     checkEvents(session, events);
     await checkFacts(engine, session.id, events);
+    await checkMessages(engine, session.id, events);
   }
 }
 
@@ -81,4 +82,15 @@ async function checkFacts(engine: Engine, id: string, events: readonly string[])
       if (is !== should) throw new Error(`${id}: key ${key} is ${is ?? "absent"}, not ${should ?? "absent"}`);
     }
   });
+}
+
+/** The index of messages is a fold of the events, too. */
+async function checkMessages(engine: Engine, id: string, events: readonly string[]): Promise<void> {
+  const found = String(await engine.messageSeqs(sessionId(id), { fromSeq: 0, limit: events.length }));
+  const expected = events.flatMap((json, index) => {
+    const { type, payload } = decodeEvent(json);
+    return isMessage(type, payload.text) ? [index + 1] : [];
+  });
+  if (found !== String(expected))
+    throw new Error(`${id}: the messages are ${String(expected)}, found are ${found}`);
 }

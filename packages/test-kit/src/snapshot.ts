@@ -9,7 +9,12 @@ export async function snapshotOf(engine: Engine, ids: Iterable<string>): Promise
     const gone = head === undefined || head.status === "deleted";
     snapshot[id] = gone
       ? (head?.status ?? "none")
-      : { head, session: await engine.session(sessionId(id)), events: await readAll(engine, id) };
+      : {
+          head,
+          session: await engine.session(sessionId(id)),
+          events: await readAll(engine, id),
+          messages: await engine.messageSeqs(sessionId(id), { fromSeq: 0, limit: 1_000_000 }),
+        };
   }
   for (const sort of ["id", "created", "updated"] as const) {
     for (const order of ["asc", "desc"] as const) {

@@ -137,10 +137,12 @@ export class Workload {
     const tokens = Array.from({ length: count }, () => this.token());
     const events = tokens.map((token, index): NewEvent => {
       const filler = this.random.chance(0.1) ? "x".repeat(this.random.upTo(3_000)) : "";
+      const isMessage = this.random.chance(0.3);
+      const message = isMessage ? `,"role":"user","parts":[{"type":"text","text":"hi"}]` : "";
       const event = {
-        type: "note",
+        type: isMessage ? "message" : "note",
         actor: "agent:a",
-        payload: `{"token":"${token}","filler":"${filler}"}`,
+        payload: `{"token":"${token}","filler":"${filler}"${message}}`,
         producer: { id: worker, seq: last + 1 + index },
       };
       return kind === "appendState" ? { ...event, state: this.stateChange(token) } : event;

@@ -9,6 +9,7 @@ import {
 import type { FramePosition, IndexRun } from "./frame-position.js";
 import { inSlices } from "./in-slices.js";
 import type { LifecycleNote } from "./lifecycle-note.js";
+import type { MessageChunk } from "./message-index.js";
 import type { OpenLog } from "./open-log.js";
 import type { NewKeyVersion } from "./state-versions.js";
 import {
@@ -24,6 +25,7 @@ import {
   lifecycleKey,
   listKey,
   memberDigest,
+  messagesKey,
   metadataKey,
   ownerKey,
   parentDigest,
@@ -63,11 +65,14 @@ interface Taken<Log extends OpenLog = OpenLog> {
   readonly finishedRuns: readonly IndexRun[];
   readonly windows: readonly (readonly [producerId: string, window: ProducerWindow])[];
   readonly keyVersions: readonly NewKeyVersion[];
+  readonly messages: MessageChunk | undefined;
+  readonly finishedChunks: readonly MessageChunk[];
   readonly lifecycle: readonly LifecycleNote[];
   readonly listedBefore: Listed | undefined;
 }
 
 const NO_RUNS: readonly IndexRun[] = [];
+const NO_CHUNKS: readonly MessageChunk[] = [];
 
 /**
  * What a set of changed logs adds to the views. Collecting them costs nothing at once, however many they are: a log
@@ -102,6 +107,7 @@ export class Flush<Log extends OpenLog = OpenLog> {
     // Erased payloads without their erase entry so far: there is nothing true to say about this log yet.
     if (id === undefined || head === undefined || (log.zeroed && head.status !== "deleted")) return;
     const deleted = head.status === "deleted";
+    const chunks = deleted ? undefined : log.messages?.take();
     this.taken.push({
       log,
       id,
@@ -114,6 +120,8 @@ export class Flush<Log extends OpenLog = OpenLog> {
       finishedRuns: log.finishedRuns.length === 0 ? NO_RUNS : [...log.finishedRuns],
       windows: deleted ? [] : log.takeNewWindows(),
       keyVersions: deleted ? [] : log.takeNewKeyVersions(),
+      messages: chunks?.open,
+      finishedChunks: chunks?.finished ?? NO_CHUNKS,
       lifecycle: log.newLifecycle.splice(0),
       listedBefore: log.listed,
     });
@@ -140,6 +148,7 @@ export class Flush<Log extends OpenLog = OpenLog> {
 function* changesOf(taken: Taken, get: (key: Key) => unknown): Generator<Change> {
   const { number } = taken.log;
   yield [headKey(number), encodeHeadRecord(taken)];
+  for (const { ordinal, runs } of taken.finishedChunks) yield [messagesKey(number, ordinal), runs];
   for (const run of taken.finishedRuns) yield [runKey(number, run), run.positions];
   for (const [producerId, window] of taken.windows)
     yield [producerKey(number, producerId), encodeWindow(window)];

@@ -4,6 +4,7 @@ export * from "./in-slices.js";
 export * from "./frame-position.js";
 export * from "./lifecycle-note.js";
 export * from "./list-sessions.js";
+export * from "./message-index.js";
 export * from "./open-log.js";
 export * from "./records.js";
 export * from "./state-versions.js";

@@ -11,6 +11,7 @@ class PlainRecords implements LogRecords {
   windows = (): Iterable<readonly [string, ProducerWindow]> => this.stored;
   key = (): undefined => undefined;
   version = (): undefined => undefined;
+  messageChunk = (): undefined => undefined;
 }
 
 const NO_PARENTS: ParentLogs = { parentOf: () => undefined };
@@ -32,6 +33,7 @@ class Session {
     const events = Array.from({ length: count }, (_, index) => ({
       producer: { id, seq: from + index },
       state: [],
+      isMessage: false,
     }));
     this.log.foldEvents(events, this.lastSeq + 1, 1, { ...POSITION, count });
     this.lastSeq += count;
@@ -41,9 +43,10 @@ class Session {
   restart(): void {
     for (const [id, window] of this.log.takeNewWindows()) this.records.stored.set(id, window);
     const { id, head, pairs, openRun, lastEventMs, headerAt } = this.log;
+    const messages = undefined;
     if (id === undefined || head === undefined) throw new Error("an empty log");
     this.log = new OpenLog(1, id, this.records, NO_PARENTS);
-    this.log.restore({ id, head, pairs, openRun, lastEventMs, headerAt });
+    this.log.restore({ id, head, pairs, openRun, lastEventMs, headerAt, messages });
   }
 
   remembers(id: string, producerSeq: number): boolean {
@@ -117,7 +120,7 @@ describe("a session's memory of producers", () => {
     const session = new Session();
     for (let producer = 0; producer < 40; producer++) session.append(`p${producer}`, 1, 1);
     for (const [id, window] of session.log.takeNewWindows()) session.records.stored.set(id, window);
-    session.log.release({ finishedRuns: [], keyVersions: [], header: undefined });
+    session.log.release({ finishedRuns: [], keyVersions: [], finishedChunks: [], header: undefined });
     expect(session.log.windows.size).toBe(0);
     expect(session.remembers("p3", 1)).toBe(true);
   });

@@ -19,11 +19,12 @@ import { LIMITS } from "@daybook/protocol";
 import { type FramePosition, type IndexRun, pushPosition, RUN_FRAMES } from "./frame-position.js";
 import { type Listed, placeInLists } from "./flush.js";
 import { type LifecycleKind, lifecycleKindOf, type LifecycleNote } from "./lifecycle-note.js";
+import { type MessageChunk, MessageIndex, type MessageRecords } from "./message-index.js";
 import type { HeadRecord } from "./records.js";
 import { type NewKeyVersion, StateVersions, type VersionRecords } from "./state-versions.js";
 
 /** What the views are asked for when memory does not have it. */
-export interface LogRecords extends VersionRecords {
+export interface LogRecords extends VersionRecords, MessageRecords {
   window(log: number, producerId: string): ProducerWindow | undefined;
   windows(log: number): Iterable<readonly [producerId: string, window: ProducerWindow]>;
 }
@@ -46,7 +47,7 @@ interface KnownWindow {
 }
 
 /** The part of an event entry that the views need; recovery reads only this much of an event. */
-export type FoldedEvent = Pick<EventEntry, "producer" | "state">;
+export type FoldedEvent = Pick<EventEntry, "producer" | "state" | "isMessage">;
 
 /**
  * A log in memory: the fold of all its frames, of which the views have those up to their stand. The same fold runs
@@ -68,6 +69,8 @@ export class OpenLog {
   private latest: KnownWindow | undefined;
   /** Made when the first key is asked for: most logs have none. */
   private versions: StateVersions | undefined;
+  /** Of this log's own messages. Made with the first one. */
+  messages: MessageIndex | undefined;
   /** Changes of the session as a whole that the views do not have yet. */
   readonly newLifecycle: LifecycleNote[] = [];
   /** Some payloads are gone already: only an erase entry can follow. */
@@ -95,6 +98,8 @@ export class OpenLog {
     this.pairs = record.pairs;
     this.openRun = record.openRun;
     this.lastEventMs = record.lastEventMs;
+    if (record.messages !== undefined)
+      this.messages = new MessageIndex(this.number, this.records, record.messages);
     if (record.head.status !== "deleted") {
       this.listed = placeInLists(record.head);
     }
@@ -112,6 +117,7 @@ export class OpenLog {
     this.latest = undefined;
     this.versions = undefined;
     this.isStored = false;
+    this.messages = undefined;
     this.newLifecycle.length = 0;
     this.zeroed = false;
     this.changedIn = undefined;
@@ -120,10 +126,11 @@ export class OpenLog {
   }
 
   /** Lets go of what the views have by now. */
-  release({ finishedRuns, keyVersions, header }: Released): void {
+  release({ finishedRuns, keyVersions, finishedChunks, header }: Released): void {
     this.finishedRuns.splice(0, finishedRuns.length);
     if (this.header === header) this.header = undefined;
     this.versions?.release(keyVersions);
+    this.messages?.release(finishedChunks.length);
     if (this.windows.size > CACHED_MAX) {
       this.latest = undefined;
       for (const known of this.windows.values()) {
@@ -188,6 +195,10 @@ export class OpenLog {
     for (const event of events) {
       if (event.producer !== null) this.remember(event.producer, seq);
       if (event.state.length > 0) this.foldState(event.state, seq);
+      if (event.isMessage) {
+        this.messages ??= new MessageIndex(this.number, this.records);
+        this.messages.add(seq);
+      }
       seq++;
     }
     this.lastEventMs = atMs;
@@ -338,6 +349,7 @@ const NO_VERSIONS: readonly NewKeyVersion[] = [];
 export interface Released {
   readonly finishedRuns: readonly IndexRun[];
   readonly keyVersions: readonly NewKeyVersion[];
+  readonly finishedChunks: readonly MessageChunk[];
   readonly header: SessionHeader | undefined;
 }
 

@@ -30,12 +30,14 @@ const RECORD: HeadRecord = {
   headerAt: { segment: 1, offset: 96, bytes: 120, count: 0 },
   openRun: { nextSeq: 3, ordinal: 32, positions: [1, 96, 120, 0, 1, 300, 90, 2] },
   lastEventMs: 1_700_000_000_002,
+  messages: { ordinal: 40, runs: [7, 1, 1] },
 };
 
 describe("a record read back", () => {
   it.each<HeadRecord>([
     RECORD,
     { ...RECORD, headerAt: undefined },
+    { ...RECORD, messages: undefined },
     { ...RECORD, head: { ...RECORD.head, status: "closed", archived: true } },
     { ...RECORD, head: { ...RECORD.head, status: "deleted" } },
     { ...RECORD, head: { ...RECORD.head, forks: 3, forkedFrom: { id: "parent", seq: 5, depth: 2 } } },

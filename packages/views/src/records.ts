@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Head, KeyVersion, LogId, ProducerWindow } from "@daybook/core";
 import type { FramePosition, IndexRun, PackedPositions } from "./frame-position.js";
 import { LIFECYCLE_KINDS, type LifecycleNote } from "./lifecycle-note.js";
+import type { MessageChunk } from "./message-index.js";
 
 /**
  * Everything that stands in the views, one line each. Keys are tuples, ordered member by member; values are small
@@ -9,12 +10,13 @@ import { LIFECYCLE_KINDS, type LifecycleNote } from "./lifecycle-note.js";
  *
  *     ["meta", name]                            → the stand, the format (meta)
  *     ["s", tenant, id]                         → log number; stays after deletion
- *     ["h", log]                                → head, header position, the unfinished index run
+ *     ["h", log]                                → head, header position, the unfinished index run and message chunk
  *     ["f", log, next seq, ordinal]             → a finished index run
  *     ["p", log, producer id]                   → producer window
  *     ["k", log, key]                           → a state key's newest version
  *     ["v", log, key, version]                  → the seq of that version, tombstone or not; a fork's own ones only
  *     ["a", log, owner, seq]                    → 1: this commit changed keys of this agent (not of sessions)
+ *     ["o", log, ordinal]                       → a finished chunk of the message index; a fork's own messages only
  *     ["l", tenant, archived, sort, value, id]  → log number: the lists
  *     ["m", tenant, digest, archived, id]       → log number: sessions by metadata, and forks by their parent
  *     ["y", tenant, segment, offset]            → a change of a session as a whole, in the order of the log
@@ -23,7 +25,7 @@ import { LIFECYCLE_KINDS, type LifecycleNote } from "./lifecycle-note.js";
  */
 export type Key = (string | number)[];
 
-export const FORMAT = 3;
+export const FORMAT = 4;
 
 /** How far the log has been taken into the views: the next batch begins here. */
 export interface Stand {
@@ -42,6 +44,7 @@ export const producerKey = (log: number, producerId: string): Key => ["p", log, 
 export const stateKey = (log: number, key: string): Key => ["k", log, key];
 export const versionKey = (log: number, key: string, version: number): Key => ["v", log, key, version];
 export const ownerKey = (log: number, owner: string, seq: number): Key => ["a", log, owner, seq];
+export const messagesKey = (log: number, ordinal: number): Key => ["o", log, ordinal];
 export const lifecycleKey = (tenant: string, { segment, offset }: FramePosition): Key => [
   "y",
   tenant,
@@ -89,6 +92,8 @@ export interface HeadRecord {
   readonly headerAt: FramePosition | undefined;
   readonly openRun: IndexRun;
   readonly lastEventMs: number;
+  /** Absent while there are no messages. */
+  readonly messages: MessageChunk | undefined;
 }
 
 type HeadValue = [
@@ -109,11 +114,13 @@ type HeadValue = [
   headerAt: number[],
   openRun: [nextSeq: number, ordinal: number, positions: PackedPositions],
   lastEventMs: number,
+  messages: [ordinal: number, ...runs: number[]] | [],
 ];
 
 const STATUSES = ["open", "closed", "deleted"] as const;
 
-export function encodeHeadRecord({ id, head, pairs, headerAt, openRun, lastEventMs }: HeadRecord): HeadValue {
+export function encodeHeadRecord(record: HeadRecord): HeadValue {
+  const { id, head, pairs, headerAt, openRun, lastEventMs, messages } = record;
   return [
     id.tenant,
     id.id,
@@ -132,6 +139,7 @@ export function encodeHeadRecord({ id, head, pairs, headerAt, openRun, lastEvent
     headerAt === undefined ? [] : [headerAt.segment, headerAt.offset, headerAt.bytes],
     [openRun.nextSeq, openRun.ordinal, openRun.positions],
     lastEventMs,
+    messages === undefined ? [] : [messages.ordinal, ...messages.runs],
   ];
 }
 
@@ -147,6 +155,7 @@ export function decodeHeadRecord(
     at,
     run,
     lastEventMs,
+    [ordinal, ...runs],
   ] = value;
   const [segment, offset, bytes] = at;
   return {
@@ -169,6 +178,7 @@ export function decodeHeadRecord(
         : { segment, offset, bytes, count: 0 },
     openRun: { nextSeq: run[0], ordinal: run[1], positions: run[2] },
     lastEventMs,
+    messages: ordinal === undefined ? undefined : { ordinal, runs },
   };
 }
 

@@ -1,6 +1,7 @@
 import { type KeyVersion, LogId, type ProducerWindow } from "@daybook/core";
 import type { RootDatabase } from "lmdb";
 import type { IndexRun, PackedPositions } from "./frame-position.js";
+import type { MessageChunk } from "./message-index.js";
 import type { LogRecords } from "./open-log.js";
 import {
   decodeHeadRecord,
@@ -13,6 +14,7 @@ import {
   headKey,
   type HeadRecord,
   type Key,
+  messagesKey,
   metaKey,
   producerKey,
   sessionKey,
@@ -91,6 +93,18 @@ export class Views implements LogRecords {
   version(log: number, key: string, version: number): KeyVersion | undefined {
     const value = this.database.get(versionKey(log, key, version));
     return value === undefined ? undefined : decodeVersion(version, value as never);
+  }
+
+  messageChunk(log: number, ordinal: number): MessageChunk | undefined {
+    const [found] = this.database.getRange({
+      start: messagesKey(log, ordinal),
+      end: ["o", log],
+      reverse: true,
+      limit: 1,
+    });
+    return found === undefined
+      ? undefined
+      : { ordinal: found.key[2] as number, runs: found.value as readonly number[] };
   }
 
   /** Finished index runs in order, from the one that holds `seq` on. */
@@ -193,7 +207,7 @@ export class Views implements LogRecords {
   /** Drops all that is left of an erased log but its name, and asks for a compacting copy at the next start. */
   async forget(log: number): Promise<void> {
     const record = this.record(log);
-    for (const kind of ["f", "p", "k", "v", "a"]) await this.removeWithin([kind, log]);
+    for (const kind of ["f", "p", "k", "v", "a", "o"]) await this.removeWithin([kind, log]);
     void this.database.put(metaKey("compact"), true);
     if (record !== undefined) void this.database.put(headKey(log), forgottenHead(record));
     await this.database.remove(erasingKey(log));
@@ -243,5 +257,13 @@ const HIGHEST = Buffer.from([0xff]);
 
 function forgottenHead({ id, head }: HeadRecord): unknown {
   const openRun = { nextSeq: 1, ordinal: 0, positions: [] };
-  return encodeHeadRecord({ id, head, pairs: 0, headerAt: undefined, openRun, lastEventMs: 0 });
+  return encodeHeadRecord({
+    id,
+    head,
+    pairs: 0,
+    headerAt: undefined,
+    openRun,
+    lastEventMs: 0,
+    messages: undefined,
+  });
 }

@@ -30,6 +30,7 @@ import {
   TENANT,
 } from "./commands.js";
 import { describeForks } from "./fork-contract.js";
+import { describeMessages } from "./message-contract.js";
 import { History } from "./history.js";
 
 /** A store that an engine is opened on, again after it was closed. */
@@ -745,6 +746,7 @@ export function describeEngine(name: string, makeStore: () => Promise<StoreUnder
     });
 
     describeForks({ engine: () => engine, reopened });
+    describeMessages({ engine: () => engine, reopened });
 
     describe("time", () => {
       it("never goes back in inserted_at, although the clock does, and not over a restart either", async () => {

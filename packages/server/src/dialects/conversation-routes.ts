@@ -6,14 +6,16 @@ import {
   MessagePage,
   PutConversation,
 } from "@daybook/protocol";
-import type { Session } from "@daybook/engine";
+import { Readable } from "node:stream";
+import type { MessageQuery, Session } from "@daybook/engine";
+import type { FastifyReply } from "fastify";
 import type { LogId } from "@daybook/core";
 import { Type } from "typebox";
 import type { Access } from "../http/access.js";
 import { type Call, type Route, sendJson } from "../http/route.js";
 import type { Metrics } from "../metrics.js";
 import type { ConversationService } from "../service/conversation-service.js";
-import { messageJson } from "../service/message-json.js";
+import { messageJson, type StoredMessage } from "../service/message-json.js";
 import type { Query } from "../service/query.js";
 import { readAppendMessage, readPut } from "../service/read-conversation.js";
 import { HEADER_BODY_BYTES_MAX } from "../service/read-session.js";
@@ -136,11 +138,7 @@ function readRoutes({ conversations }: ConversationRoutesOptions): Route[] {
       errors,
       handle: async (call) => {
         const offset = call.query.clamped("offset", "invalid_cursor", COUNT) ?? 0;
-        const messages = await conversations.tail(logId(conversations, call), {
-          limit: pageSize(call.query),
-          offset,
-        });
-        return sendJson(call.reply, 200, `{"messages":[${messages.map(messageJson).join(",")}]}`);
+        return sendMessages(conversations, call, { limit: pageSize(call.query), offset });
       },
     },
     {
@@ -160,14 +158,47 @@ function readRoutes({ conversations }: ConversationRoutesOptions): Route[] {
       errors,
       handle: async (call) => {
         const from = call.query.clamped("from", "invalid_cursor", COUNT) ?? 0;
-        const messages = await conversations.from(logId(conversations, call), {
-          limit: pageSize(call.query),
-          from,
-        });
-        return sendJson(call.reply, 200, `{"messages":[${messages.map(messageJson).join(",")}]}`);
+        return sendMessages(conversations, call, { limit: pageSize(call.query), fromSeq: from });
       },
     },
   ];
+}
+
+/** Whole when it is small, as it is read when it is large: nobody's page takes much memory. */
+async function sendMessages(
+  conversations: ConversationService,
+  call: Call,
+  query: MessageQuery,
+): Promise<FastifyReply> {
+  const pieces = messagePieces(conversations.messages(logId(conversations, call), query));
+  // A refusal comes before anything is sent.
+  const first = await pieces.next();
+  const second = await pieces.next();
+  if (second.done === true) return sendJson(call.reply, 200, first.value ?? "");
+  const answer = Readable.from(chain([first.value ?? "", second.value], pieces));
+  return call.reply.code(200).header("content-type", "application/json; charset=utf-8").send(answer);
+}
+
+const PIECE_CHARACTERS_MAX = 256 * 1024;
+
+/** The JSON of a page in pieces of moderate size. */
+async function* messagePieces(messages: AsyncIterable<StoredMessage>): AsyncGenerator<string, undefined> {
+  let text = '{"messages":[';
+  let separator = "";
+  for await (const message of messages) {
+    text += separator + messageJson(message);
+    separator = ",";
+    if (text.length < PIECE_CHARACTERS_MAX) continue;
+    yield text;
+    text = "";
+  }
+  yield `${text}]}`;
+  return undefined;
+}
+
+async function* chain<Item>(first: readonly Item[], rest: AsyncIterable<Item>): AsyncGenerator<Item> {
+  yield* first;
+  yield* rest;
 }
 
 const COUNT = { minimum: 0, maximum: Number.MAX_SAFE_INTEGER };

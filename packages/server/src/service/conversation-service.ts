@@ -1,5 +1,5 @@
 import { decideAppend, decideClose, decidePut, type LogId } from "@daybook/core";
-import type { Session } from "@daybook/engine";
+import type { MessageQuery, Session } from "@daybook/engine";
 import { DaybookError } from "@daybook/protocol";
 import type { Caller } from "./caller.js";
 import { messageOf, type StoredMessage } from "./message-json.js";
@@ -49,30 +49,48 @@ export class ConversationService {
     return { seq: results[0]?.seq ?? lastSeq, version: lastSeq, tokenCount };
   }
 
-  /** The page of messages that ends `offset` messages before the newest, oldest first. */
-  async tail(id: LogId, { limit, offset }: { limit: number; offset: number }): Promise<StoredMessage[]> {
-    const messages = await this.all(id);
-    const end = Math.max(0, messages.length - offset);
-    return messages.slice(Math.max(0, end - limit), end);
-  }
-
-  /** The messages from a seq on. */
-  async from(id: LogId, { from, limit }: { from: number; limit: number }): Promise<StoredMessage[]> {
-    const messages = await this.all(id);
-    return messages.filter(({ seq }) => seq >= from).slice(0, limit);
-  }
-
-  private async all(id: LogId): Promise<StoredMessage[]> {
+  /**
+   * A page of messages, oldest first, piece by piece: however large it is, little of it is in memory at once. Of a
+   * conversation that is not there, there are none.
+   */
+  async *messages(id: LogId, query: MessageQuery): AsyncGenerator<StoredMessage> {
     const head = this.sessions.engine.head(id);
-    const messages: StoredMessage[] = [];
-    if (head === undefined || head.status === "deleted") return messages;
-    for (let cursor = 0; cursor < head.lastSeq;) {
-      const { events } = await this.sessions.page(id, cursor, 1_000);
-      messages.push(...events.map(messageOf).filter((message) => message !== undefined));
-      cursor = events.at(-1)?.seq ?? head.lastSeq;
-    }
-    return messages;
+    if (head === undefined || head.status === "deleted") return;
+    for (const stretch of stretchesOf(await inConversationTerms(this.sessions.messageSeqs(id, query))))
+      yield* this.stretch(id, stretch);
   }
+
+  private async *stretch(id: LogId, { first, last }: Stretch): AsyncGenerator<StoredMessage> {
+    for (let cursor = first - 1; cursor < last;) {
+      const limits = { eventsMax: last - cursor, bytesMax: PIECE_BYTES_MAX };
+      const { events } = await inConversationTerms(this.sessions.read(id, cursor, limits));
+      for (const event of events) {
+        const message = messageOf(event);
+        if (message === undefined) throw new Error("broken invariant: a message that is none");
+        yield message;
+      }
+      cursor = events.at(-1)?.seq ?? last;
+    }
+  }
+}
+
+interface Stretch {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Read at once: an answer should not pin more than this. */
+const PIECE_BYTES_MAX = 1024 * 1024;
+
+/** Seqs that follow each other are read together. */
+function stretchesOf(seqs: readonly number[]): Stretch[] {
+  const stretches: { first: number; last: number }[] = [];
+  for (const seq of seqs) {
+    const stretch = stretches.at(-1);
+    if (stretch?.last === seq - 1) stretch.last = seq;
+    else stretches.push({ first: seq, last: seq });
+  }
+  return stretches;
 }
 
 /** The same refusals in this dialect's words. */

@@ -17,7 +17,7 @@ import {
   needsOfImport,
   type Patch,
 } from "@daybook/core";
-import type { Engine, ListPage, ListQuery, Page, Session } from "@daybook/engine";
+import type { Engine, ListPage, ListQuery, MessageQuery, Page, ReadLimits, Session } from "@daybook/engine";
 import { DaybookError, whyNotAnId } from "@daybook/protocol";
 import type { Caller } from "./caller.js";
 import type { ImportStep } from "./read-import.js";
@@ -120,9 +120,16 @@ export class SessionService {
   }
 
   /** A whole page, however many pieces the engine reads it in. */
-  async page(id: LogId, afterSeq: number, limit: number): Promise<Page> {
-    const limits = { eventsMax: limit, bytesMax: PAGE_BYTES_MAX };
+  page(id: LogId, afterSeq: number, limit: number): Promise<Page> {
+    return this.read(id, afterSeq, { eventsMax: limit, bytesMax: PAGE_BYTES_MAX });
+  }
+
+  async read(id: LogId, afterSeq: number, limits: ReadLimits): Promise<Page> {
     return this.engine.read(id, afterSeq, limits);
+  }
+
+  async messageSeqs(id: LogId, query: MessageQuery): Promise<readonly number[]> {
+    return this.engine.messageSeqs(id, query);
   }
 
   /** The page that ends just before a seq; shorter than asked when its events are very large. */
