@@ -1,6 +1,9 @@
+import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
-import { eventBody, startServer } from "@daybook/test-kit";
+import { eventBody, newDataDir, startServer } from "@daybook/test-kit";
 import { describe, expect, test } from "vitest";
 import { AuthServer } from "./support/auth-server.js";
 import { ChannelSocket, channelUrl } from "./support/channel-socket.js";
@@ -85,6 +88,21 @@ describe("--auth jwt", () => {
       const claims = Buffer.from(token.split(".")[1] ?? "", "base64url").toString();
       expect(claims).toContain('"iss":"https://daybook.example.com"');
     }
+  });
+
+  test("makes its name known before it listens: a token minted in its first moment is good", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    const dataDir = await newDataDir();
+    // It comes as far as the port, and no further.
+    await expect(
+      startServer({ store: "memory", dataDir, settings: { auth: "jwt", port } }),
+    ).rejects.toThrow();
+    taken.close();
+    const issuers = await readFile(join(dataDir, "keys", "issuers.json"), "utf8");
+    expect(JSON.parse(issuers)).toEqual({ urls: [`http://127.0.0.1:${port}`] });
+    await rm(dataDir, { recursive: true, force: true });
   });
 
   test("shows documents and public keys to everybody, and nothing else", async () => {

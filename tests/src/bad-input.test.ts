@@ -174,6 +174,16 @@ describe("bad input", () => {
       expect([status, json.error]).toEqual([415, "unsupported_media_type"]);
     });
 
+    test.each(["gzip", "br", "deflate", "x"])(
+      "content encoding %s is 415: bodies are read as they are",
+      async (encoding) => {
+        const headers = { "content-encoding": encoding };
+        const body = JSON.stringify(eventBody(1));
+        const { status, json } = await server.call("POST", `/v1/sessions/${id}/append`, body, { headers });
+        expect([status, json.error]).toEqual([415, "unsupported_media_type"]);
+      },
+    );
+
     test("a name that is no well-formed Unicode is refused", async () => {
       const lone = String.raw`{"type":"\ud800","payload":{},"producer_id":"p","producer_seq":1}`;
       expect((await appendRefusal(lone)).slice(0, 2)).toEqual([400, "invalid_event"]);

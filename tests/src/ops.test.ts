@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventBody, eventually, startServer, startServerProcess, type TestServer } from "@daybook/test-kit";
+import { ChannelSocket } from "./support/channel-socket.js";
 import { EventStream } from "./support/event-stream.js";
 import { metric, openTails } from "./support/metric.js";
 import { openTail } from "./support/tail-socket.js";
@@ -75,6 +76,19 @@ describe("the ops listener", () => {
     expect(await value("daybook_append_seconds_count")).toBe(before.timed + 3);
     expect(await value("daybook_batch_commits_count")).toBeGreaterThan(0);
     expect(await value("daybook_sync_seconds_count")).toBeGreaterThan(0);
+  });
+
+  test("counts appends on channels like those over REST", async () => {
+    const id = await server.create();
+    const answered = (result: string): Promise<number> =>
+      metric(server.opsUrl, `daybook_appends_total{result="${result}"}`);
+    const before = [await answered("ok"), await answered("producer_replay_conflict")];
+    using socket = await ChannelSocket.open(server.url);
+    await socket.join(`tail:${id}`);
+    await socket.ask(`tail:${id}`, "append", { event: eventBody(1) });
+    await socket.ask(`tail:${id}`, "append", { event: eventBody(1, { type: "other" }) });
+    const after = [await answered("ok"), await answered("producer_replay_conflict")];
+    expect(after).toEqual(before.map((count) => count + 1));
   });
 
   test("counts open tails by kind, and events as replayed or live", async () => {

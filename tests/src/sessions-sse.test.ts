@@ -49,6 +49,23 @@ describe("the tail as server-sent events", () => {
     expect([byCursor.seqs, byHeader.seqs, byEmptyHeader.seqs]).toEqual([[5, 6], [6], [6]]);
   });
 
+  test("agent sends only that agent's events, with their own ids; a name that none can have is refused", async () => {
+    for (const [n, actor] of ["agent:a", "agent:b", "user:a", "agent:a"].entries())
+      await server.append(id, eventBody(n + 1, { actor }));
+    using stream = await open("?agent=a");
+    await stream.received(2);
+    await server.append(id, eventBody(5, { actor: "agent:b" }));
+    await server.append(id, eventBody(6, { actor: "agent:a" }));
+    await stream.received(3);
+    expect(stream.messages.map((message) => message.id)).toEqual(["1", "4", "6"]);
+    for (const query of ["?agent=", "?agent=a&agent=b", "?agent=%00"]) {
+      const { status, json } = await server.call("GET", `/v1/sessions/${id}/tail${query}`, undefined, {
+        headers: { accept: "text/event-stream" },
+      });
+      expect([status, json.error]).toEqual([400, "invalid_request"]);
+    }
+  });
+
   test("a reader that reconnects with the last id it saw misses and repeats nothing", async () => {
     const seen: number[] = [];
     const writing = (async () => {

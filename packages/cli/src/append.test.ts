@@ -46,6 +46,20 @@ describe("daybook append", () => {
     expect(bodyOf(stub, 1)).toMatchObject({ actor: "agent:drafter" });
   });
 
+  it("takes the whole actor for the name: agent:drafter is the agent drafter", async () => {
+    await using stub = await StubServer.start();
+    const at = ["--text", "x", "--base-url", stub.url];
+    await runCli(["append", "s", "--agent", "agent:drafter", ...at]);
+    await runCli(["append", "s", "--user", "user:alice", ...at]);
+    await runCli(["append", "s", "--agent", "user:alice", ...at]);
+    expect(stub.eventsOf("s").map(({ actor }) => actor)).toEqual([
+      "agent:drafter",
+      "user:alice",
+      "agent:user:alice",
+    ]);
+    expect(await runCli(["append", "s", "--agent", "agent:", ...at])).toMatchObject({ exitCode: 2 });
+  });
+
   it("sends the same pair again after a lost request, a lost answer, 429 and 503, and writes once", async () => {
     await using stub = await StubServer.start();
     stub.sessions.set("s", []);
@@ -107,7 +121,7 @@ describe("daybook append", () => {
     [["append", "s", "--text", "x", "--expected-seq", "1.5"], "whole number"],
     [["append", "s", "--text", "x", "--from-line", "2"], "go with --stdin"],
     [["append", "s", "--stdin", "--payload", "{}"], "about one event"],
-    [["append", "..", "--text", "x"], "must not be . or .."],
+    [["append", "..", "--text", "x"], 'must not be "." or ".."'],
     [["append", "a/b", "--text", "x"], "must not contain /"],
   ])("refuses %j as wrong usage, and sends nothing", async (args, why) => {
     await using stub = await StubServer.start();

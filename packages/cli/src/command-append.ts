@@ -4,7 +4,7 @@ import { appendFromStdin } from "./append-from-stdin.js";
 import type { Context } from "./context.js";
 import { withProducer, writeObject } from "./event-text.js";
 import { UsageFailure } from "./failures.js";
-import { jsonObject, nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
+import { jsonObject, nameOf, nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
 import { ActorTokens } from "./actor-tokens.js";
 import { append, type AppendTo } from "./session-calls.js";
 
@@ -55,8 +55,8 @@ export function addAppendCommand(program: Command, context: Context, args: reado
     .summary("append an event, or one for each line of input")
     .description("Append to a session; create it if it is missing.")
     .argument("<session>", "session id", nonEmpty)
-    .option("--agent <name>", `the agent that acts (default actor: ${DEFAULT_ACTOR})`, nonEmpty)
-    .addOption(new Option("--user <name>", "the user who acts").argParser(nonEmpty).conflicts("agent"))
+    .option("--agent <name>", `the agent that acts (default actor: ${DEFAULT_ACTOR})`, nameOf("agent"))
+    .addOption(new Option("--user <name>", "the user who acts").argParser(nameOf("user")).conflicts("agent"))
     .option(isFromStdin ? "--text" : "--text <text>", 'payload {"text": …}')
     .addOption(
       new Option("--payload <json>", "payload, a JSON object").argParser(jsonObject).conflicts("text"),

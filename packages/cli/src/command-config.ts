@@ -24,22 +24,38 @@ export function addConfigCommand(program: Command, context: Context): void {
     .summary("keep a value")
     .description("Keep a value in the config file.")
     .enablePositionalOptions();
-  addSet(set, context, "endpoint", "where the server is");
-  addSet(set, context, "api-key", "the key to show there; - reads it from standard input");
+  addSet(set, context, "endpoint", "where the server is", "a URL like https://daybook.example.com");
+  addSet(
+    set,
+    context,
+    "api-key",
+    "the API key or token to show there",
+    "the key; - reads it from standard input",
+  );
   addShow(config, context);
 }
 
-function addSet(set: Command, context: Context, name: "endpoint" | "api-key", description: string): void {
+function addSet(
+  set: Command,
+  context: Context,
+  name: "endpoint" | "api-key",
+  summary: string,
+  value: string,
+): void {
   addGlobalOptions(set.command(name))
-    .description(description)
-    .argument("<value>", description)
+    .summary(summary)
+    .description(`Keep ${summary}.`)
+    .argument("<value>", value)
     .action(async (value: string, _options: unknown, command: Command) => {
       const folder = configFolder(context.options(command).configDir, context.io.env);
       const config = await readConfig(folder);
       const change =
         name === "endpoint" ? { endpoint: checkBaseUrl(value) } : { apiKey: await keyOf(context, value) };
       await writeConfig(folder, { ...config, ...change });
-      await context.print(`${name} kept in ${configPath(folder)}`);
+      const file = configPath(folder);
+      await context.print(
+        context.wantsJson(command) ? JSON.stringify({ set: name, file }) : `${name} kept in ${file}`,
+      );
     });
 }
 
@@ -57,6 +73,7 @@ async function keyOf(context: Context, value: string): Promise<string> {
 
 function addShow(config: Command, context: Context): void {
   addGlobalOptions(config.command("show"))
+    .summary("show what counts now")
     .description("Show what counts now, and where each value comes from.")
     .action(async (_options: unknown, command: Command) => {
       const options = context.options(command);

@@ -51,7 +51,7 @@ export function addKeysCommand(program: Command, context: Context): void {
   folderCommand(keys, "list", LIST_HELP)
     .description("List API keys. The keys themselves are kept nowhere.")
     .action(async (options: FolderOptions, command: Command) => {
-      const { listApiKeys } = await import("@daybook/server");
+      const { listApiKeys } = await import("@daybook/server/manage-keys");
       const files = await listApiKeys(existingFolder(context, options));
       await context.print(context.wantsJson(command) ? JSON.stringify(files.map(factsOf)) : tableOf(files));
     });
@@ -59,14 +59,14 @@ export function addKeysCommand(program: Command, context: Context): void {
     .description("End an API key and all that was minted with it.")
     .argument("<id>", "as `daybook keys list` shows it", nonEmpty)
     .action(async (id: string, options: FolderOptions, command: Command) => {
-      const { revokeApiKey } = await import("@daybook/server");
+      const { revokeApiKey } = await import("@daybook/server/manage-keys");
       const file = await saidOfKeys(revokeApiKey(existingFolder(context, options), id));
       await context.print(context.wantsJson(command) ? JSON.stringify(factsOf(file)) : `revoked ${file.id}`);
     });
   folderCommand(keys, "rotate", ROTATE_HELP)
     .description("Make a new signing key.")
     .action(async (options: FolderOptions, command: Command) => {
-      const { rotateKeys } = await import("@daybook/server");
+      const { rotateKeys } = await import("@daybook/server/manage-keys");
       const { kid } = await rotateKeys(existingFolder(context, options));
       await context.print(
         context.wantsJson(command) ? JSON.stringify({ kid }) : `signing with ${kid} from now on`,
@@ -83,7 +83,7 @@ function addCreate(keys: Command, context: Context): void {
     .option("--ttl <time>", "how long it is good: 90d, 12h (default: 365d)", durationSeconds)
     .option("--public-url <url>", "the URL clients know the server by (default: what the server said last)")
     .action(async (options: CreateOptions, command: Command) => {
-      const { createApiKey } = await import("@daybook/server");
+      const { createApiKey } = await import("@daybook/server/manage-keys");
       const { tenant, name, scopes, ttl, publicUrl } = options;
       const { key, file } = await saidOfKeys(
         createApiKey(folderOf(context, options), {

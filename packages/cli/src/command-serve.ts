@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
-import type { RunningServer, Setting } from "@daybook/server";
+import type { RunningServer } from "@daybook/server";
+import { readSettings, type Setting, SETTINGS, WrongSetting } from "@daybook/server/settings";
 import type { Context } from "./context.js";
 import { CommandFailure, messageOf, UsageFailure } from "./failures.js";
 import { whatTheStoreSays } from "./store-failure.js";
@@ -18,8 +19,7 @@ Examples:
   daybook serve --host 0.0.0.0 --public-url https://daybook.example.com   # asks for tokens: see \`daybook keys\`
   DAYBOOK_LOG_LEVEL=warn daybook serve --port 0 --json   # a free port; prints {"url": …}`;
 
-/** @param settings what can be set; empty when the command line is about another command. */
-export function addServeCommand(program: Command, context: Context, settings: readonly Setting[]): void {
+export function addServeCommand(program: Command, context: Context): void {
   const command = program
     .command("serve")
     .summary("run a server on this machine")
@@ -29,14 +29,14 @@ export function addServeCommand(program: Command, context: Context, settings: re
     .action(async (flags: Record<string, unknown>, self: Command) => {
       context.exitCode = await serveUntilEnd(context, flags, context.wantsJson(self));
     });
-  for (const setting of settings) command.addOption(optionFor(setting));
+  for (const setting of SETTINGS) command.addOption(optionFor(setting));
 }
 
 /** No default here: an option left out must stay empty, so that its environment variable counts. */
 function optionFor(setting: Setting): Option {
-  const shown = setting.default === undefined || setting.default === "" ? "none" : String(setting.default);
-  const option = new Option(setting.flag, `${setting.description} (default: ${shown}, env: ${setting.env})`);
-  return option.argParser((text) => {
+  const { flag, description, env, leftOut = String(setting.default ?? "") } = setting;
+  const facts = leftOut === "" ? `env: ${env}` : `default: ${leftOut}, env: ${env}`;
+  return new Option(flag, `${description} (${facts})`).argParser((text) => {
     try {
       return setting.parse(text);
     } catch (error) {
@@ -50,42 +50,50 @@ async function serveUntilEnd(
   flags: Record<string, unknown>,
   json: boolean,
 ): Promise<number> {
-  const { readSettings, serve } = await import("@daybook/server");
-  let settings;
-  try {
-    settings = readSettings(flags, context.io.env);
-  } catch (error) {
-    throw new UsageFailure(messageOf(error));
-  }
-  let running: RunningServer;
-  try {
-    running = await serve(settings);
-  } catch (error) {
-    throw await whyNotServing(error, `${settings.host}:${settings.port}`);
-  }
+  const { running, keysDir } = await start(flags, context);
   // Each signal is only a wish to stop: a terminal and npm both send one, and the second must not cut the first short.
   const stopListening = context.io.onEndSignal(() => void running.close());
   try {
-    await context.print(json ? whereAsJson(running) : whereAsText(running, settings.dataDir));
+    await context.print(json ? whereAsJson(running) : whereAsText(running, keysDir));
     return await running.closed;
   } finally {
     stopListening();
   }
 }
 
-function whereAsJson(running: RunningServer): string {
-  const { url, opsUrl, dataDir, auth } = running;
-  return JSON.stringify({ url, ops_url: opsUrl, data_dir: dataDir ?? null, auth });
+async function start(
+  flags: Record<string, unknown>,
+  context: Context,
+): Promise<{ readonly running: RunningServer; readonly keysDir: string }> {
+  const { serve } = await import("@daybook/server");
+  try {
+    const settings = readSettings(flags, context.io.env);
+    return { running: await serve(settings), keysDir: resolve(settings.dataDir) };
+  } catch (error) {
+    throw await whyNotServing(error);
+  }
 }
 
-function whereAsText({ url, opsUrl, dataDir, auth }: RunningServer, keysDir: string): string {
+function whereAsJson(running: RunningServer): string {
+  const { url, publicUrl, opsUrl, dataDir, auth } = running;
+  return JSON.stringify({
+    url,
+    public_url: publicUrl,
+    ops_url: opsUrl,
+    data_dir: dataDir ?? null,
+    auth,
+  });
+}
+
+function whereAsText({ url, publicUrl, opsUrl, dataDir, auth }: RunningServer, keysDir: string): string {
   const type = "-H 'content-type: application/json'";
   const token = auth === "jwt" ? ' -H "authorization: Bearer $KEY"' : "";
-  const makeKey = `  KEY=$(npx daybook keys create --tenant demo --data-dir ${quoted(resolve(keysDir))})\n`;
+  const makeKey = `  KEY=$(npx daybook keys create --tenant demo --data-dir ${quoted(keysDir)})\n`;
+  const known = `keys:     clients that hold one look for this server at ${publicUrl} (--public-url)\n`;
   const event = '{"type":"note","payload":{"text":"hello"},"producer_id":"curl","producer_seq":1}';
   return `Daybook listens on ${url}
 auth:     ${auth === "jwt" ? "jwt: every call brings a token" : "none: everybody on this machine may do everything"}
-data:     ${dataDir ?? "in memory: everything is forgotten at the end"}
+${auth === "jwt" ? known : ""}data:     ${dataDir ?? "in memory: everything is forgotten at the end"}
 health:   ${opsUrl}/health/ready  (metrics: ${opsUrl}/metrics)
 API:      ${url}/docs
 
@@ -101,13 +109,11 @@ function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-async function whyNotServing(error: unknown, address: string): Promise<unknown> {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "EADDRINUSE") {
-    return new CommandFailure(
-      `cannot listen: ${messageOf(error)}. Choose other ports with --port and --ops-port`,
-    );
-  }
-  if (code === "EACCES") return new CommandFailure(`cannot listen on ${address}: ${messageOf(error)}`);
-  return whatTheStoreSays(error);
+async function whyNotServing(error: unknown): Promise<unknown> {
+  if (error instanceof WrongSetting) return new UsageFailure(error.message);
+  const { syscall } = error as { readonly syscall?: unknown };
+  if (syscall !== "listen" && syscall !== "getaddrinfo") return whatTheStoreSays(error);
+  return new CommandFailure(
+    `cannot listen: ${messageOf(error)}. Choose another address with --host, --port and --ops-port`,
+  );
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { CheckReport } from "@daybook/server";
 import type { Context } from "./context.js";
-import { existingFolder, folderCommand, folderOf, type FolderOptions } from "./data-folder.js";
+import { folderCommand, folderOf, type FolderOptions, storeFolder } from "./data-folder.js";
 import { EXIT } from "./exit-codes.js";
 import { nonEmpty } from "./parse-arguments.js";
 import { paintFor } from "./paint.js";
@@ -27,7 +27,7 @@ Examples:
 
 const BACKUP_HELP = `
 Copies the log, also while the server runs: the copy is the log as it was at one moment. Views are left out: they are
-made anew from it.
+made anew from it. Keys are left out too: keep the folder "keys" apart, or make new ones after a restore.
 
 Examples:
   daybook backup /backups/daybook-monday --data-dir /var/lib/daybook
@@ -40,7 +40,7 @@ export function addStoreCommands(program: Command, context: Context): void {
     .summary("verify a data folder")
     .description("Verify a data folder, frame by frame. The server must be stopped.")
     .action(async (options: FolderOptions, command: Command) => {
-      await check(context, existingFolder(context, options), context.wantsJson(command));
+      await check(context, storeFolder(context, options), context.wantsJson(command));
     });
   folderCommand(program, "repair", REPAIR_HELP)
     .summary("make a damaged data folder usable")
@@ -49,9 +49,7 @@ export function addStoreCommands(program: Command, context: Context): void {
     .action(async (options: FolderOptions & { readonly acceptLoss?: true }, command: Command) => {
       const { repairFolder } = await import("@daybook/server");
       const acceptLoss = options.acceptLoss === true;
-      const { lostBytes, message } = await said(
-        repairFolder(existingFolder(context, options), { acceptLoss }),
-      );
+      const { lostBytes, message } = await said(repairFolder(storeFolder(context, options), { acceptLoss }));
       const facts = { lost_bytes: lostBytes, message };
       await context.print(context.wantsJson(command) ? JSON.stringify(facts) : message);
     });
@@ -61,7 +59,7 @@ export function addStoreCommands(program: Command, context: Context): void {
     .argument("<folder>", "where the copy goes; new or empty", nonEmpty)
     .action(async (target: string, options: FolderOptions, command: Command) => {
       const { backupFolder } = await import("@daybook/server");
-      await copy(context, command, (show) => backupFolder(existingFolder(context, options), target, show));
+      await copy(context, command, (show) => backupFolder(storeFolder(context, options), target, show));
     });
   folderCommand(program, "restore", BACKUP_HELP)
     .summary("make a data folder out of a backup")

@@ -2,10 +2,9 @@ import type { Command } from "commander";
 import type { Context } from "./context.js";
 import { onOneLine } from "./event-text.js";
 import { Interrupted, ServerRefusal } from "./failures.js";
-import { followSession } from "./follow-session.js";
 import { exitCodeOfSignal } from "./io.js";
 import { paintFor } from "./paint.js";
-import { nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
+import { nameOf, nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
 import { type ReceivedEvent, readEvent } from "./read-event.js";
 import { readEvents } from "./read-events.js";
 import { renderEvent } from "./render-event.js";
@@ -40,7 +39,7 @@ export function addTailCommand(program: Command, context: Context): void {
     .description("Show a session's events from a cursor on, and follow it live.")
     .argument("<session>", "session id", nonEmpty)
     .option("--cursor <seq>", "the last seq already seen; 0 is from the start", wholeNumberFrom(0), 0)
-    .option("--agent <name>", "only what this agent did", nonEmpty)
+    .option("--agent <name>", "only what this agent did", nameOf("agent"))
     .option("--limit <n>", "stop after this many events", wholeNumberFrom(1))
     .option("--no-follow", "stop at what is there now")
     .addHelpText("after", HELP)
@@ -72,10 +71,18 @@ interface TailJob {
 }
 
 function eventsOf(context: Context, client: ServerClient, job: TailJob): AsyncGenerator<ReceivedEvent> {
-  const { session, options, signal } = job;
-  if (!options.follow) return storedEvents(client, job);
+  return job.options.follow ? followedEvents(context, client, job) : storedEvents(client, job);
+}
+
+async function* followedEvents(
+  context: Context,
+  client: ServerClient,
+  { session, options, signal }: TailJob,
+): AsyncGenerator<ReceivedEvent> {
   const { cursor, agent } = options;
-  return followSession({
+  // Only this needs a WebSocket, which takes longer to load than most commands run.
+  const { followSession } = await import("./follow-session.js");
+  yield* followSession({
     connection: client.connection,
     request: agent === undefined ? { session, cursor } : { session, cursor, agent },
     clock: context.io.clock,

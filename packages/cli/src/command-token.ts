@@ -32,7 +32,7 @@ export function addTokenCommand(program: Command, context: Context): void {
     .option("--scopes <scopes>", "session:read, session:append (default: both)", commaList)
     .option("--ttl <time>", "how long it is good: 30m, 12h (default: 1h)", durationSeconds)
     .action(async (options: TokenOptions, command: Command) => {
-      const { createSessionToken } = await import("@daybook/server");
+      const { createSessionToken } = await import("@daybook/server/manage-keys");
       const { tenant, session, scopes, ttl } = options;
       const { token, expiresIn } = await saidOfKeys(
         createSessionToken(existingFolder(context, options), {

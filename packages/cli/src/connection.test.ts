@@ -76,6 +76,8 @@ describe("daybook config", () => {
     expect(shown.stdout).toContain("endpoint  http://here:1  (config)");
     expect(shown.stdout).toContain("****ngth  (config)");
     expect(shown.stdout).not.toContain("a-key-of-some-length");
+    const set = await runCli(["config", "set", "endpoint", "http://there:1", "--json", ...at]);
+    expect(JSON.parse(set.stdout)).toEqual({ set: "endpoint", file: join(folder, "config.json") });
   });
 
   it("tightens a file that was readable by others", async () => {

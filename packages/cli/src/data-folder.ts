@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Command } from "commander";
 import type { Context } from "./context.js";
 import { CommandFailure } from "./failures.js";
@@ -26,6 +27,13 @@ export function existingFolder(context: Context, options: FolderOptions): string
   const folder = folderOf(context, options);
   if (existsSync(folder)) return folder;
   throw new CommandFailure(`there is no data folder at ${folder}: name it with --data-dir`);
+}
+
+/** One with a log in it. @throws CommandFailure when there is none. */
+export function storeFolder(context: Context, options: FolderOptions): string {
+  const folder = existingFolder(context, options);
+  if (existsSync(join(folder, "log"))) return folder;
+  throw new CommandFailure(`${folder} is no data folder, it holds no log: name one with --data-dir`);
 }
 
 export function folderOf(context: Context, options: FolderOptions): string {

@@ -1,5 +1,4 @@
-import type { RawJson } from "@daybook/protocol";
-import { JsonSyntaxError, parseJson } from "@daybook/protocol";
+import { JsonSyntaxError, parseJson, type RawJson } from "@daybook/protocol/parse-json";
 import { messageOf } from "./failures.js";
 
 /**

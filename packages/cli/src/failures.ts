@@ -1,4 +1,4 @@
-import type { ErrorDetails } from "@daybook/protocol";
+import type { ErrorDetails } from "@daybook/protocol/errors";
 import { EXIT } from "./exit-codes.js";
 
 /** An expected end of a command: a message for the terminal and the exit code that goes with it. */

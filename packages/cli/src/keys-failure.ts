@@ -1,4 +1,4 @@
-import { DaybookError } from "@daybook/protocol";
+import { DaybookError } from "@daybook/protocol/errors";
 import { CommandFailure, UsageFailure } from "./failures.js";
 
 /** What was wrong with a wish about keys, in the words of the command line. */

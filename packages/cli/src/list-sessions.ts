@@ -1,6 +1,8 @@
 import type { Context } from "./context.js";
-import { UsageFailure } from "./failures.js";
+import { openObject } from "./event-text.js";
+import { messageOf, UsageFailure } from "./failures.js";
 import type { ServerClient } from "./server-client.js";
+import { showTable } from "./show-table.js";
 
 export interface ListOptions {
   readonly limit?: number;
@@ -32,12 +34,16 @@ export async function listSessions(
   job: { readonly options: ListOptions; readonly json: boolean },
 ): Promise<void> {
   let { cursor } = job.options;
+  let header = true;
   do {
     const path = listPath(job.options, cursor);
     const text = await client.call({ method: "GET", path, repeatable: true });
     const page = JSON.parse(text) as SessionPage;
     if (job.json) await context.print(text);
-    else await printTable(context, page.sessions);
+    else if (page.sessions.length > 0) {
+      await context.print(tableOf(page.sessions, header));
+      header = false;
+    }
     cursor = page.next_cursor ?? undefined;
   } while (job.options.all === true && cursor !== undefined);
   if (cursor !== undefined && !job.json) context.say(`there are more: add --cursor ${cursor}, or --all`);
@@ -59,35 +65,37 @@ export function listPath(options: ListOptions, cursor: string | undefined): stri
 
 /** `team=legal`, or several as JSON: `{"team": "legal", "priority": 1}`. */
 function filterPairs(filter: string): [string, string][] {
-  if (filter.startsWith("{")) {
-    try {
-      const object = JSON.parse(filter) as Record<string, unknown>;
-      return Object.entries(object).map(([key, value]) => [key, String(value)]);
-    } catch {
-      throw new UsageFailure(`--metadata must be KEY=VALUE or a JSON object, and is ${filter}`);
-    }
-  }
+  if (filter.startsWith("{")) return filtersIn(filter);
   const at = filter.indexOf("=");
   if (at < 1) throw new UsageFailure(`--metadata must be KEY=VALUE, and is ${filter}`);
   return [[filter.slice(0, at), filter.slice(at + 1)]];
 }
 
-async function printTable(context: Context, sessions: readonly ListedSession[]): Promise<void> {
+/** Values are compared as texts, so a number stays as it is written: 1.0 is not 1. */
+function filtersIn(json: string): [string, string][] {
+  try {
+    return [...openObject(json)].map(([key, text]) => {
+      if (/^[[{]/.test(text)) throw new Error(`has no plain value in ${JSON.stringify(key)}`);
+      return [key, text.startsWith('"') ? (JSON.parse(text) as string) : text];
+    });
+  } catch (error) {
+    throw new UsageFailure(
+      `--metadata must be KEY=VALUE or a JSON object of plain values: it ${messageOf(error)}`,
+    );
+  }
+}
+
+const HEADER = ["ID", "LAST SEQ", "CHANGED", "TITLE"];
+
+function tableOf(sessions: readonly ListedSession[], header: boolean): string {
   const rows = sessions.map((session) => [
     session.id,
     String(session.last_seq),
     session.updated_at,
     `${session.archived ? "(archived) " : ""}${oneLine(session.title ?? "")}`,
   ]);
-  if (rows.length === 0) return;
-  const header = ["ID", "LAST SEQ", "CHANGED", "TITLE"];
-  const widths = header.map((name, column) =>
-    Math.max(...[header, ...rows].map((row) => (row[column] ?? name).length)),
-  );
-  for (const row of [header, ...rows]) {
-    const cells = row.map((cell, column) => cell.padEnd(column === 3 ? 0 : (widths[column] ?? 0)));
-    await context.print(cells.join("  ").trimEnd());
-  }
+  const table = showTable([HEADER, ...rows]);
+  return header ? table : table.slice(table.indexOf("\n") + 1);
 }
 
 function oneLine(text: string): string {

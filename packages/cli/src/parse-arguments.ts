@@ -28,6 +28,11 @@ export function nonEmpty(text: string): string {
   return text;
 }
 
+/** The name of an agent or a user. Whoever writes the whole actor, `agent:drafter`, means no agent of that name. */
+export function nameOf(type: "agent" | "user"): (text: string) => string {
+  return (text) => nonEmpty(text.startsWith(`${type}:`) ? text.slice(type.length + 1) : text);
+}
+
 /** `agent:drafter`; a bare name is an agent's. */
 export function actorFrom(text: string): string {
   if (text === "") throw new InvalidArgumentError("It must be like agent:drafter.");

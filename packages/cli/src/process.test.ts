@@ -84,6 +84,10 @@ async function untilShown(child: ChildProcess, lines: number): Promise<void> {
   }
 }
 
+function asModule(code: string): string {
+  return `data:text/javascript,${encodeURIComponent(code)}`;
+}
+
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0, "127.0.0.1");
   await once(probe, "listening");
@@ -330,6 +334,20 @@ describe("the daybook command", () => {
       file: path,
     });
     await writeFile(path, "{}");
+  });
+
+  it("starts without what takes long to load: the server, a WebSocket, schemas", async () => {
+    const hook = `export async function load(url, context, next) { process._rawDebug(url); return next(url, context); }`;
+    const register = `import { register } from "node:module"; register(${JSON.stringify(asModule(hook))});`;
+    const args = ["--import", asModule(register), BIN, "--version"];
+    const child = spawn(process.execPath, args, { env: environment(), stdio: "pipe" });
+    const { code, stderr } = await endOf(child);
+    const loaded = stderr.split("\n").filter((line) => line.startsWith("file:"));
+    expect(code).toBe(0);
+    expect(loaded.some((url) => url.endsWith("/cli/dist/program.js"))).toBe(true);
+    expect(
+      loaded.filter((url) => /\/(ws|typebox|fastify|jose)\/|server\/dist\/(?!settings\.js)/.test(url)),
+    ).toEqual([]);
   });
 
   it("runs through a link, as npm installs it", async () => {

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import type { Setting } from "@daybook/server";
 import { addAppendCommand } from "./command-append.js";
 import { addConfigCommand } from "./command-config.js";
 import { addCreateCommand } from "./command-create.js";
@@ -30,12 +29,11 @@ Exit codes: 0 done · 1 damage found, bad input or a failed command · 2 wrong u
 (4xx) · 4 the server was not reached, or busy, in all attempts · 130 interrupted. \`exec\` exits as its command.
 Results go to standard output, everything else to standard error; errors are CODE (STATUS): MESSAGE.`;
 
-/** The whole command line. `settings` are the flags of `serve`, needed only when that is asked for. */
-export function buildProgram(
-  context: Context,
-  args: readonly string[],
-  settings: readonly Setting[],
-): Command {
+/**
+ * The whole command line. Its modules are loaded for every command: what takes long to load — the server, a WebSocket —
+ * is imported by the one that needs it, when it runs.
+ */
+export function buildProgram(context: Context, args: readonly string[]): Command {
   const { io } = context;
   const program = addGlobalOptions(new Command("daybook"))
     .description("Daybook keeps the one true record of what happened between agents, tools and people.")
@@ -50,7 +48,7 @@ export function buildProgram(
       outputError: (text, write) => write(text.replace(/^error: /, "daybook: ")),
     })
     .addHelpText("after", HELP);
-  addServeCommand(program, context, settings);
+  addServeCommand(program, context);
   addCreateCommand(program, context);
   addAppendCommand(program, context, args);
   addTailCommand(program, context);

@@ -1,4 +1,4 @@
-import { parseJson, type RawJson } from "@daybook/protocol";
+import { parseJson, type RawJson } from "@daybook/protocol/parse-json";
 import { CommandFailure, messageOf } from "./failures.js";
 
 /** What the CLI itself needs to know of an event; `text` is the event as received. */

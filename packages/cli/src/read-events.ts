@@ -1,4 +1,4 @@
-import { parseJson, type RawJson } from "@daybook/protocol";
+import { parseJson, type RawJson } from "@daybook/protocol/parse-json";
 import { CommandFailure } from "./failures.js";
 import type { ServerClient } from "./server-client.js";
 import { sessionPath } from "./session-calls.js";

@@ -1,4 +1,4 @@
-import { ERRORS, type ErrorFacts } from "@daybook/protocol";
+import { ERRORS, type ErrorFacts } from "@daybook/protocol/errors";
 
 const DELAY_MIN_MS = 250;
 const DELAY_MAX_MS = 5_000;

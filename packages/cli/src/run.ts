@@ -1,5 +1,4 @@
 import { CommanderError } from "commander";
-import type { Setting } from "@daybook/server";
 import { Context } from "./context.js";
 import { EXIT } from "./exit-codes.js";
 import { CommandFailure, ServerRefusal, ServerUnreachable } from "./failures.js";
@@ -21,18 +20,13 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   io.stderr.on("error", ignore);
   const context = new Context(io);
   try {
-    await buildProgram(context, args, await settingsFor(args)).parseAsync([...args], { from: "user" });
+    await buildProgram(context, args).parseAsync([...args], { from: "user" });
     return context.exitCode;
   } catch (error) {
     return exitCodeAfter(error, context);
   } finally {
     context.close();
   }
-}
-
-/** The server's code takes longer to load than most commands run: only `serve` and its help need it here. */
-async function settingsFor(args: readonly string[]): Promise<readonly Setting[]> {
-  return args.includes("serve") ? (await import("@daybook/server")).SETTINGS : [];
 }
 
 function exitCodeAfter(error: unknown, context: Context): number {

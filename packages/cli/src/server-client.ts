@@ -1,4 +1,4 @@
-import type { ErrorDetails } from "@daybook/protocol";
+import type { ErrorDetails } from "@daybook/protocol/errors";
 import type { Connection } from "./connection.js";
 import { Interrupted, ServerRefusal, ServerUnreachable } from "./failures.js";
 import type { Clock } from "./io.js";

@@ -1,4 +1,4 @@
-import { whyNotAnId } from "@daybook/protocol";
+import { whyNotAnId } from "@daybook/protocol/names";
 import type { ActorTokens } from "./actor-tokens.js";
 import { ServerRefusal, UsageFailure } from "./failures.js";
 import type { Patience, ServerClient } from "./server-client.js";

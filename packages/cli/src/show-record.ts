@@ -1,5 +1,4 @@
-import type { RawJson } from "@daybook/protocol";
-import { parseJson } from "@daybook/protocol";
+import { parseJson, type RawJson } from "@daybook/protocol/parse-json";
 
 /** A session's record for people: one member a line, values as the server wrote them. */
 export function showRecord(record: string): string {

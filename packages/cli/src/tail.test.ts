@@ -165,6 +165,8 @@ describe("daybook tail --no-follow", () => {
     expect(all.stdout.split("\n")).toHaveLength(2501);
     const some = await tail(stub, ["--no-follow", "--agent", "b", "--cursor", "2490"]);
     expect(some.stdout).toBe("[b] text 2492\n[b] text 2495\n[b] text 2498\n");
+    const same = await tail(stub, ["--no-follow", "--agent", "agent:b", "--cursor", "2490"]);
+    expect(same.stdout).toBe(some.stdout);
     const few = await tail(stub, ["--no-follow", "--limit", "2"]);
     expect(few.stdout).toBe("[a] text 1\n[b] text 2\n");
   });

@@ -7,7 +7,7 @@ import { LIMITS } from "./limits.js";
 export function whyNotAnId(text: string): string | undefined {
   if (text.length === 0) return "must not be empty";
   if (text.length > LIMITS.idCharactersMax) return `must be at most ${LIMITS.idCharactersMax} characters`;
-  if (text === "." || text === "..") return "must not be . or ..";
+  if (text === "." || text === "..") return 'must not be "." or ".."';
   if (text.includes("/")) return "must not contain /";
   return whyNotPlainText(text);
 }

@@ -19,4 +19,4 @@ export {
 export { type ApiKeyFile } from "./auth/key-folder.js";
 export { VERSION } from "./app.js";
 export { type RunningServer, serve } from "./serve.js";
-export { readSettings, type Setting, SETTINGS, type Settings } from "./settings.js";
+export { readSettings, type Setting, SETTINGS, type Settings, WrongSetting } from "./settings.js";

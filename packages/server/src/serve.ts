@@ -17,18 +17,21 @@ import { type OpenedKeys, openKeys } from "./auth/open-keys.js";
 import { Gate } from "./http/access.js";
 import { RateLimit } from "./http/rate-limit.js";
 import { DrainList } from "./http/drain.js";
-import { isLoopback, type OriginPolicy } from "./http/origin-guard.js";
+import type { OriginPolicy } from "./http/origin-guard.js";
 import { ignoreUpgrade } from "./http/ignore-upgrade.js";
 import { refuseSocket } from "./http/refuse-socket.js";
 import { Metrics } from "./metrics.js";
 import { OpsListener } from "./ops.js";
 import { buildApp } from "./app.js";
+import { authOf, checkSettings } from "./check-settings.js";
 import { SessionService } from "./service/session-service.js";
 import type { Settings } from "./settings.js";
 import { DaybookError } from "@daybook/protocol";
 
 export interface RunningServer {
   readonly url: string;
+  /** By which clients know it: keys and tokens name it as their issuer. */
+  readonly publicUrl: string;
   readonly opsUrl: string;
   /** Undefined when nothing is kept on disk. */
   readonly dataDir: string | undefined;
@@ -46,18 +49,13 @@ const SWEEP_MS = 20;
 
 /**
  * Starts a server.
- * @throws StoreRefused when the data folder cannot be opened; Error when a port cannot be had or a setting forbids it.
+ * @throws WrongSetting; StoreRefused when the data folder cannot be opened; Error when a port cannot be had.
  */
 export async function serve(
   settings: Settings,
   options: { readonly logger?: Logger } = {},
 ): Promise<RunningServer> {
-  if (authOf(settings) === "none" && !isLoopback(settings.host) && !settings.allowInsecure) {
-    throw new Error(
-      `--auth none listens on this machine only, not on ${settings.host}. Use --auth jwt, or, if everybody who can ` +
-        "reach this address may do everything, --allow-insecure.",
-    );
-  }
+  checkSettings(settings);
   const logger = options.logger ?? pino({ level: settings.logLevel, base: null });
   const server = new Serving(settings, logger);
   await server.start();
@@ -66,6 +64,7 @@ export async function serve(
 
 class Serving implements RunningServer {
   url = "";
+  publicUrl = "";
   opsUrl = "";
   readonly dataDir: string | undefined;
   readonly auth: "none" | "jwt";
@@ -181,13 +180,21 @@ class Serving implements RunningServer {
     this.takeUpgrades(app.server, tails, channels);
     await app.ready();
     this.http = app.server;
+    // Before anybody can ask for a token, which names this URL; only a free port is known no earlier than it is taken.
+    if (settings.port !== 0) await this.publish(settings.port);
     await new Promise<void>((listening, failed) => {
       app.server.once("error", failed);
       app.server.listen({ port: settings.port, host: settings.host, backlog: 4096 }, listening);
     });
     const { port } = app.server.address() as AddressInfo;
-    await this.keys.publish(settings.publicUrl ?? `http://${hostInUrl(reachable(settings.host))}:${port}`);
+    if (settings.port === 0) await this.publish(port);
     return `http://${hostInUrl(settings.host)}:${port}`;
+  }
+
+  private async publish(port: number): Promise<void> {
+    const { publicUrl, host } = this.settings;
+    this.publicUrl = publicUrl ?? `http://${hostInUrl(reachable(host))}:${port}`;
+    await this.keys?.publish(this.publicUrl);
   }
 
   private takeUpgrades(server: HttpServer, tails: RawTails, channels: PhoenixSockets): void {
@@ -242,11 +249,6 @@ class Serving implements RunningServer {
     clearInterval(sweep);
     clearTimeout(cut);
   }
-}
-
-/** Auth is on unless only this machine can call. */
-function authOf({ auth, host }: Settings): "none" | "jwt" {
-  return auth ?? (isLoopback(host) ? "none" : "jwt");
 }
 
 /** With tokens any page may call: it has to bring one, and no cookie ever counts. */

@@ -1,3 +1,8 @@
+/** A setting that cannot be, by itself or beside another: the message names it and says what would be right. */
+export class WrongSetting extends Error {
+  override readonly name = "WrongSetting";
+}
+
 /** One thing a user can set: by flag, by environment variable, or left at its default. */
 export interface Setting {
   /** The member of `Settings`. */
@@ -7,6 +12,8 @@ export interface Setting {
   readonly env: string;
   readonly description: string;
   readonly default: string | number | boolean | undefined;
+  /** What holds when it is left out, where that is no single value. */
+  readonly leftOut?: string;
   /** @throws Error with a sentence that says what would be right. */
   readonly parse: (text: string) => unknown;
 }
@@ -67,8 +74,13 @@ function yesOrNo(value: string): boolean {
 }
 
 function url(value: string): string {
-  if (URL.canParse(value) && /^https?:/.test(value)) return value.replace(/\/$/, "");
+  if (URL.canParse(value) && /^https?:/.test(value)) return value;
   throw new Error(`must be a URL like https://daybook.example.com, not ${JSON.stringify(value)}.`);
+}
+
+/** A URL that paths are put behind. */
+function baseUrl(value: string): string {
+  return url(value).replace(/\/+$/, "");
 }
 
 /** Comma-separated origins, or `*`. */
@@ -110,12 +122,20 @@ export const SETTINGS: readonly Setting[] = [
   setting(
     "auth",
     "<mode>",
-    "jwt: every call brings a token; none: everybody on this machine may do everything. Left out: none on loopback, jwt elsewhere",
+    "jwt: every call brings a token; none: everybody on this machine may do everything",
     undefined,
     oneOf("none", "jwt"),
+    "none on loopback, jwt elsewhere",
   ),
   setting("allowInsecure", "", "let --auth none listen beyond this machine", false, yesOrNo),
-  setting("publicUrl", "<url>", "the URL clients know this server by; its API keys name it", undefined, url),
+  setting(
+    "publicUrl",
+    "<url>",
+    "the URL clients know this server by; its API keys name it",
+    undefined,
+    baseUrl,
+    "where it listens",
+  ),
   setting(
     "jwtIssuer",
     "<issuer>",
@@ -208,6 +228,7 @@ function setting(
   description: string,
   defaultValue: Setting["default"],
   parse: (text: string) => unknown,
+  leftOut?: string,
 ): Setting {
   const words = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   return {
@@ -216,13 +237,15 @@ function setting(
     env: `DAYBOOK_${words.replaceAll("-", "_").toUpperCase()}`,
     description,
     default: defaultValue,
+    ...(leftOut !== undefined && { leftOut }),
     parse,
   };
 }
 
 /**
- * Settings from flags (by camelCase name, as text or already parsed), then the environment, then the defaults.
- * @throws Error naming the flag or variable that is wrong.
+ * Settings from flags (by camelCase name, as text or already parsed), then the environment, then the defaults. A
+ * variable that is set to nothing counts as not set: that is what `${PORT:-}` in a compose file makes of one.
+ * @throws WrongSetting naming the flag or variable.
  */
 export function readSettings(
   flags: Readonly<Record<string, unknown>>,
@@ -230,14 +253,16 @@ export function readSettings(
 ): Settings {
   const settings: Record<string, unknown> = {};
   for (const { name, flag, env: variable, parse, default: defaultValue } of SETTINGS) {
-    const given = flags[name] ?? env[variable] ?? defaultValue;
+    const fromEnv = env[variable] === "" ? undefined : env[variable];
+    const given = flags[name] ?? fromEnv ?? defaultValue;
     const place =
-      flags[name] === undefined && env[variable] !== undefined ? variable : (flag.split(" ")[0] ?? flag);
+      flags[name] === undefined && fromEnv !== undefined ? variable : (flag.split(" ")[0] ?? flag);
     try {
       // A value that was parsed before is taken as it is.
       settings[name] = typeof given === "string" ? parse(given) : given;
     } catch (error) {
-      throw new Error(`${place} ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      const why = error instanceof Error ? error.message : String(error);
+      throw new WrongSetting(`${place} ${why}`, { cause: error });
     }
   }
   // Every member of Settings has its line in SETTINGS.

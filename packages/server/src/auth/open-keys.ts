@@ -51,9 +51,7 @@ export async function openKeys(
 }
 
 function outsideIssuer({ jwtIssuer, jwtAudience, jwksUrl }: Settings): IssuerKeys | undefined {
-  if (jwtIssuer === undefined && jwtAudience === undefined && jwksUrl === undefined) return undefined;
-  if (jwtIssuer === undefined || jwtAudience === undefined || jwksUrl === undefined) {
-    throw new Error("--jwt-issuer, --jwt-audience and --jwks-url go together.");
-  }
+  // All three or none: they were checked at the start.
+  if (jwtIssuer === undefined || jwtAudience === undefined || jwksUrl === undefined) return undefined;
   return new IssuerKeys({ issuer: jwtIssuer, audience: jwtAudience, jwksUrl });
 }

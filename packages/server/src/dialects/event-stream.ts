@@ -5,10 +5,11 @@ import type { Authenticator } from "../auth/authenticator.js";
 import type { DrainList } from "../http/drain.js";
 import type { Call } from "../http/route.js";
 import type { Metrics } from "../metrics.js";
-import { eventPrefix } from "../service/event-frame.js";
-import { Query, readCursor, refuseBeyond } from "../service/query.js";
+import { actorTest, eventPrefix } from "../service/event-frame.js";
+import { Query, readAgent, readCursor, refuseBeyond } from "../service/query.js";
 import type { SessionService } from "../service/session-service.js";
 import { Tail } from "../service/tail.js";
+import { logFailedRead } from "./log-failed-read.js";
 import { openServerEvents } from "./server-events.js";
 
 export interface EventStreamOptions {
@@ -35,6 +36,7 @@ export function streamEvents(
   }
   const id = service.logId(caller, params.id ?? "");
   const cursor = lastEventId(request.headers["last-event-id"]) ?? readCursor(query) ?? 0;
+  const actor = readAgent(query);
   refuseBeyond(cursor, service.lastSeq(id));
   const prefix = eventPrefix(caller.principal.tenant);
   const stream = openServerEvents(reply, { caller, ...options });
@@ -44,9 +46,15 @@ export function streamEvents(
     cursor,
     {
       send: (events) => stream.send(Buffer.concat(events.flatMap((event) => messagePieces(prefix, event)))),
-      end: ({ code }) => stream.end(code === "session_not_found" ? "event: deleted\ndata: {}\n\n" : ""),
+      end: (error) => {
+        logFailedRead(request.log, error);
+        stream.end(error.code === "session_not_found" ? "event: deleted\ndata: {}\n\n" : "");
+      },
     },
-    { count: (events, live) => options.metrics.tailEvents.inc({ phase: live ? "live" : "replay" }, events) },
+    {
+      ...(actor !== undefined && { wanted: actorTest(actor) }),
+      count: (events, live) => options.metrics.tailEvents.inc({ phase: live ? "live" : "replay" }, events),
+    },
   );
   stream.follow(tail);
   return reply;

@@ -1,9 +1,11 @@
 import { type JsonShape, LIMITS, parseJson } from "@daybook/protocol";
 import type { LifecycleItem } from "@daybook/engine";
+import type { Logger } from "pino";
 import type { Authenticator } from "../auth/authenticator.js";
 import type { Gate } from "../http/access.js";
 import { lifecycleJson, LifecycleTail, requireMayFollowLifecycle } from "../service/lifecycle-feed.js";
 import type { SessionService } from "../service/session-service.js";
+import { logFailedRead } from "./log-failed-read.js";
 import { type Channel, failed, type Subscriber } from "./phoenix-socket.js";
 import { refusedPush } from "./refused-push.js";
 import { topicCaller, TopicToken } from "./topic-token.js";
@@ -12,6 +14,7 @@ export interface LifecycleChannelOptions {
   readonly service: SessionService;
   readonly authenticator: Authenticator;
   readonly gate: Gate;
+  readonly logger: Logger;
 }
 
 const SHAPE: JsonShape = { members: { token: "value" } };
@@ -23,7 +26,7 @@ const DEPTH = { depthMax: LIMITS.jsonDepthMax + 4 };
  * @throws DaybookError whose code is the join's reason
  */
 export async function joinLifecycle(
-  { service, authenticator, gate }: LifecycleChannelOptions,
+  { service, authenticator, gate, logger }: LifecycleChannelOptions,
   payload: string,
   subscriber: Subscriber,
 ): Promise<Channel> {
@@ -34,7 +37,10 @@ export async function joinLifecycle(
   const { end } = await service.engine.lifecycle(tenant, { limit: 1 });
   const tail = new LifecycleTail(service.engine, tenant, end, {
     send: (items) => items.map((item) => push(subscriber, item)).every(Boolean),
-    end: () => subscriber.fail(),
+    end: (error) => {
+      logFailedRead(logger, error);
+      subscriber.fail();
+    },
   });
   const token = new TopicToken(authenticator, caller, subscriber, () => tail.stop());
   let started = false;

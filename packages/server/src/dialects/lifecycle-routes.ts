@@ -13,6 +13,7 @@ import {
   requireMayFollowLifecycle,
 } from "../service/lifecycle-feed.js";
 import type { SessionService } from "../service/session-service.js";
+import { logFailedRead } from "./log-failed-read.js";
 import { openServerEvents } from "./server-events.js";
 import type { Metrics } from "../metrics.js";
 
@@ -159,7 +160,7 @@ async function pageOrWait(
 
 function streamLifecycle(
   { service, ...options }: LifecycleRoutesOptions,
-  { caller, reply }: Call,
+  { caller, request, reply }: Call,
   place: string | undefined,
 ): FastifyReply {
   const stream = openServerEvents(reply, { caller, ...options });
@@ -175,7 +176,10 @@ function streamLifecycle(
             .join(""),
         ),
       ),
-    end: () => stream.end(""),
+    end: (error) => {
+      logFailedRead(request.log, error);
+      stream.end("");
+    },
   });
   stream.follow(tail);
   return reply;

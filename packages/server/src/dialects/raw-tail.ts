@@ -14,9 +14,10 @@ import { asDaybookError } from "../http/send-error.js";
 import type { Metrics } from "../metrics.js";
 import type { Caller } from "../service/caller.js";
 import { actorTest, eventArray, eventPrefix } from "../service/event-frame.js";
-import { Query, readCursor, refuseBeyond } from "../service/query.js";
+import { Query, readAgent, readCursor, refuseBeyond } from "../service/query.js";
 import type { SessionService } from "../service/session-service.js";
 import { Tail } from "../service/tail.js";
+import { logFailedRead } from "./log-failed-read.js";
 import { eventFrames, textFrame } from "./socket-frame.js";
 import type { SocketPings } from "./socket-pings.js";
 
@@ -86,7 +87,7 @@ export class RawTails {
       minimum: 2,
       maximum: LIMITS.tailBatchSizeMax,
     });
-    const agent = query.one("agent", "invalid_request");
+    const actor = readAgent(query);
     refuseBeyond(cursor, service.lastSeq(id));
     const prefix = eventPrefix(caller.principal.tenant);
     return {
@@ -94,7 +95,7 @@ export class RawTails {
       id,
       cursor,
       frames: batch === undefined ? (events) => eventFrames(prefix, events) : batchFrames(prefix, batch),
-      wanted: agent === undefined ? undefined : actorTest(`agent:${agent}`),
+      wanted: actor === undefined ? undefined : actorTest(actor),
     };
   }
 
@@ -103,7 +104,7 @@ export class RawTails {
     socket: Duplex,
     { caller, id, cursor, frames, wanted }: TailPlan,
   ): void {
-    const { service, metrics, drains, pings, authenticator } = this.options;
+    const { service, metrics, drains, pings, authenticator, logger } = this.options;
     const tail = new Tail(
       service.engine,
       id,
@@ -115,7 +116,10 @@ export class RawTails {
           // Nothing may follow a close frame, whoever sent it.
           webSocket.readyState === webSocket.OPEN &&
           (socket.write(frames(events)) || socket.writableLength < BUFFERED_BYTES_MAX),
-        end: (error) => closeFor(webSocket, error),
+        end: (error) => {
+          logFailedRead(logger, error);
+          closeFor(webSocket, error);
+        },
       },
       {
         ...(wanted !== undefined && { wanted }),

@@ -1,6 +1,7 @@
 import type { LogId } from "@daybook/core";
 import type { StoredEvent } from "@daybook/engine";
 import { DaybookError, type JsonShape, LIMITS, parseJson, RawJson } from "@daybook/protocol";
+import type { Logger } from "pino";
 import type { Authenticator } from "../auth/authenticator.js";
 import type { Gate } from "../http/access.js";
 import type { Metrics } from "../metrics.js";
@@ -10,6 +11,7 @@ import { eventArray, eventPrefix } from "../service/event-frame.js";
 import { type AppendLimits, readAppend } from "../service/read-append.js";
 import type { SessionService } from "../service/session-service.js";
 import { Tail } from "../service/tail.js";
+import { logFailedRead } from "./log-failed-read.js";
 import { type Channel, failed, type Reply, type Subscriber } from "./phoenix-socket.js";
 import { refusedPush } from "./refused-push.js";
 import { topicCaller, TopicToken } from "./topic-token.js";
@@ -20,6 +22,7 @@ export interface TailChannelOptions {
   readonly gate: Gate;
   readonly metrics: Metrics;
   readonly limits: AppendLimits;
+  readonly logger: Logger;
 }
 
 const JOIN: JsonShape = { members: { cursor: "value", batch_size: "value", token: "value" } };
@@ -99,7 +102,11 @@ class TailChannel implements Channel {
       {
         ready: () => subscriber.isReady(),
         send: (events) => this.send(events),
-        end: ({ code }) => (code === "session_not_found" ? subscriber.close() : subscriber.fail()),
+        end: (error) => {
+          logFailedRead(options.logger, error);
+          if (error.code === "session_not_found") subscriber.close();
+          else subscriber.fail();
+        },
       },
       {
         count: (events, live) => options.metrics.tailEvents.inc({ phase: live ? "live" : "replay" }, events),
@@ -134,7 +141,10 @@ class TailChannel implements Channel {
       const body = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
       if (event === "token")
         return await this.token.replace(body.token, (caller) => this.checkReader(caller));
-      if (event === "append") return { status: "ok", response: await this.append(body) };
+      if (event === "append") {
+        const response = await this.options.metrics.measureAppend(() => this.append(body));
+        return { status: "ok", response };
+      }
       return failed("unmatched event");
     } catch (error) {
       return refusedPush(error);

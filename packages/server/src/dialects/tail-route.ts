@@ -26,7 +26,7 @@ export function tailRoute(options: EventStreamOptions): Route {
       },
       {
         name: "agent",
-        description: "WebSocket: only events of the actor `agent:NAME`.",
+        description: "Only events of the actor `agent:NAME`.",
         schema: Type.String(),
       },
     ],
@@ -34,6 +34,7 @@ export function tailRoute(options: EventStreamOptions): Route {
     errors: [
       "invalid_cursor",
       "invalid_tail_batch_size",
+      "invalid_request",
       "invalid_websocket_upgrade",
       "invalid_session_id",
       "session_not_found",

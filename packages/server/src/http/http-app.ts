@@ -63,9 +63,12 @@ export function createHttpApp(options: HttpOptions): FastifyInstance {
   });
   app.removeAllContentTypeParsers();
   // The text that came in is the text that goes out, so bodies stay bytes here.
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) =>
-    done(null, body),
-  );
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body, done) => {
+    const { "content-encoding": encoding = "identity" } = request.headers;
+    if (encoding.toLowerCase() === "identity") done(null, body);
+    else
+      done(new DaybookError("unsupported_media_type", "Send the body as it is, without Content-Encoding."));
+  });
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => sendError(unknownRoute(request), request, reply));
   addDrainHook(app, options);

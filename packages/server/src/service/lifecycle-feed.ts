@@ -1,5 +1,6 @@
 import type { Engine, LifecycleItem } from "@daybook/engine";
 import { DaybookError } from "@daybook/protocol";
+import { asReadFailure } from "./tail.js";
 import { type Caller, requireNoLock, requireScope } from "./caller.js";
 
 /** Who may follow what happens to all sessions of a tenant. @throws DaybookError forbidden and its kin */
@@ -55,7 +56,7 @@ export class LifecycleTail {
     private readonly engine: Engine,
     private readonly tenant: string,
     private place: string | undefined,
-    private readonly sink: { send(items: readonly LifecycleItem[]): boolean; end(error: unknown): void },
+    private readonly sink: { send(items: readonly LifecycleItem[]): boolean; end(error: DaybookError): void },
   ) {}
 
   start(): void {
@@ -81,7 +82,7 @@ export class LifecycleTail {
       .catch((error: unknown) => {
         if (this.stopped) return;
         this.stop();
-        this.sink.end(error);
+        this.sink.end(asReadFailure(error));
       })
       .finally(() => {
         this.running = false;

@@ -1,4 +1,4 @@
-import { DaybookError, type ErrorCode } from "@daybook/protocol";
+import { DaybookError, type ErrorCode, whyNotAName } from "@daybook/protocol";
 
 /** A query string, decoded strictly. Which error a bad one is depends on the route, so it is said when asked. */
 export class Query {
@@ -89,6 +89,15 @@ function decode(text: string): string {
 /** Where a reader stands: the last seq it has. */
 export function readCursor(query: Query, name = "cursor"): number | undefined {
   return query.integer(name, "invalid_cursor", { minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+}
+
+/** The actor of `agent=NAME`: only its events are wanted. @throws DaybookError for a name that no agent can have */
+export function readAgent(query: Query): string | undefined {
+  const name = query.one("agent", "invalid_request");
+  if (name === undefined) return undefined;
+  const why = whyNotAName(name);
+  if (why !== undefined) throw new DaybookError("invalid_request", `agent ${why}.`);
+  return `agent:${name}`;
 }
 
 /** A cursor beyond the end is a mistake: what it points behind was never written. */

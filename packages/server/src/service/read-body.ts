@@ -9,6 +9,7 @@ import {
 } from "@daybook/protocol";
 import { Compile } from "typebox/compile";
 import type { Static, TSchema } from "typebox";
+import { firstFault } from "./first-fault.js";
 
 /** Which error a fault of the body is: by the top-level member it lies in, else the route's own. */
 export interface BodyCodes {
@@ -39,10 +40,8 @@ export function checker<Schema extends TSchema>(
   const compiled = Compile(schema);
   return (value) => {
     if (compiled.Check(value)) return value;
-    const [first] = compiled.Errors(value);
-    const inner = memberPlace(first?.instancePath ?? "", first);
+    const { place: inner, why } = firstFault(compiled.Errors(value));
     const place = codes.within === undefined ? inner : `${codes.within}${inner === "" ? "" : "."}${inner}`;
-    const why = first?.message ?? "is not valid";
     throw refusalAt(place, codeAt(place, codes), `${place === "" ? "The body" : place} ${why}.`);
   };
 }
@@ -76,20 +75,4 @@ function textOf(body: Buffer | undefined, code: ErrorCode): string {
   if (body === undefined || body.length === 0) return "{}";
   if (!isUtf8(body)) throw new DaybookError(code, "The body is not valid UTF-8.");
   return body.toString("utf8");
-}
-
-/** `/events/3/refs` → `events[3].refs`; a missing member is named too. */
-function memberPlace(pointer: string, error: unknown): string {
-  const place = pointer
-    .split("/")
-    .slice(1)
-    .map((part) =>
-      /^\d+$/.test(part) ? `[${part}]` : `.${part.replaceAll("~1", "/").replaceAll("~0", "~")}`,
-    )
-    .join("")
-    .replace(/^\./, "");
-  const missing = (error as { params?: { requiredProperties?: string[] } } | undefined)?.params
-    ?.requiredProperties?.[0];
-  if (missing === undefined) return place;
-  return place === "" ? missing : `${place}.${missing}`;
 }

@@ -107,10 +107,11 @@ export class Tail {
     this.pumping = false;
     if (this.ended) return;
     this.stop();
-    this.sink.end(
-      error instanceof DaybookError
-        ? error
-        : new DaybookError("internal_error", "Reading failed.", { cause: error }),
-    );
+    this.sink.end(asReadFailure(error));
   }
+}
+
+export function asReadFailure(error: unknown): DaybookError {
+  if (error instanceof DaybookError) return error;
+  return new DaybookError("internal_error", "Reading failed.", { cause: error });
 }
