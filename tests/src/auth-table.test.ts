@@ -108,6 +108,9 @@ const ROWS: readonly Row[] = [
   restRow("DELETE /v1/sessions/{id}", { scope: "session:create", ...one }),
   restRow("POST /v1/sessions/{id}/archive", { scope: "session:create", ...one }, () => ({})),
   restRow("POST /v1/sessions/{id}/unarchive", { scope: "session:create", ...one }, () => ({})),
+  restRow("POST /v1/sessions/{id}/fork", { scope: "session:create", ...one }, (session) => ({
+    id: `${session}-fork`,
+  })),
   restRow("POST /v1/sessions/{id}/append", { scope: "session:append", ...one }, () => eventBody(1)),
   restRow("GET /v1/sessions/{id}/events", { scope: "session:read", ...one }),
   restRow("POST /v1/sessions/{id}/import", { scope: "session:create", ...one }, () => ({ events: [] })),
@@ -299,7 +302,7 @@ describe("every way in", () => {
       if (row.otherSession === "ok") return;
       // A lock on the very session is none; the lifecycle of all and a session that is not this one stay shut.
       const locked = await row.attempt(await auth.token({ session_id: session }), session);
-      const isAboutAll = row.name.includes("lifecycle") || row.name === "POST /v1/sessions";
+      const isAboutAll = /lifecycle|^POST \/v1\/sessions$|fork$/.test(row.name);
       if (isAboutAll) expect(locked).toBe("forbidden_session");
       // What the first attempt deleted or wrote is not there, or there already.
       else expect(["ok", "session_not_found", "producer_replay_conflict"]).toContain(locked);
@@ -310,7 +313,8 @@ describe("every way in", () => {
     const api = await auth.service();
     const { json } = await api.call("GET", `/v1/sessions/${shared}`);
     expect(json).toMatchObject({ title: null, last_seq: 0, archived: false, version: 1 });
-    expect((await api.call("GET", `/v1/sessions/${shared}-new`)).status).toBe(404);
+    for (const made of [`${shared}-new`, `${shared}-fork`])
+      expect((await api.call("GET", `/v1/sessions/${made}`)).status).toBe(404);
   });
 });
 

@@ -77,6 +77,12 @@ export const PatchSession = Type.Object({
 });
 export type PatchSession = Static<typeof PatchSession>;
 
+export const ForkSession = Type.Object({
+  ...CreateSession.properties,
+  at_seq: Type.Optional(Count(0, "The last seq to share; left out: all there is.")),
+});
+export type ForkSession = Static<typeof ForkSession>;
+
 export const SessionRecord = Type.Object({
   id: Type.String(),
   title: Type.Union([Type.String(), Type.Null()]),
@@ -91,6 +97,12 @@ export const SessionRecord = Type.Object({
     description: "When the record last changed; events leave it alone.",
   }),
   version: Type.Integer({ minimum: 1, description: "Counts changes of title and metadata." }),
+  forked_from: Type.Optional(
+    Type.Object(
+      { session_id: Type.String(), seq: Type.Integer({ minimum: 0 }) },
+      { description: "For a fork: the session that it shares its events up to `seq` with." },
+    ),
+  ),
 });
 
 export const SessionList = Type.Object({

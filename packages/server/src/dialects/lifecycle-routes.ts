@@ -29,7 +29,7 @@ const Item = Type.Object(
   {
     kind: Type.String({
       description:
-        "`session.created`, `updated`, `archived`, `unarchived`, `closed`, `reopened` or `deleted`.",
+        "`session.created`, `updated`, `archived`, `unarchived`, `forked`, `closed`, `reopened` or `deleted`.",
     }),
     session_id: Type.String(),
     tenant_id: Type.String(),
@@ -48,7 +48,7 @@ export function lifecycleRoutes(options: LifecycleRoutesOptions): Route[] {
       access: { scope: "session:read", locked: "none", tokenInQuery: true },
       summary: "What happened to sessions as a whole",
       description:
-        "Created, updated, archived, unarchived, closed, deleted, in the order of the log, after a cursor. With `wait` it " +
+        "Created, updated, archived, unarchived, forked, closed, deleted, in the order of the log, after a cursor. With `wait` it " +
         "holds the answer until there is something; with `Accept: text/event-stream` it follows. Only for services.",
       query: [
         {

@@ -20,8 +20,9 @@ import { ImportBody, readImport } from "../service/read-import.js";
 import { HEADER_BODY_BYTES_MAX, readCreate, readNothing, readPatch } from "../service/read-session.js";
 import { type AppendLimits, readAppend } from "../service/read-append.js";
 import { recordJson } from "../service/session-record.js";
-import { type Caller, requireScope, requireSession } from "../service/caller.js";
+import { type Caller, requireNoLock, requireScope, requireSession } from "../service/caller.js";
 import type { SessionService } from "../service/session-service.js";
+import { forkRoute } from "./fork-route.js";
 import { readEvents, type ReadEventsOptions } from "./read-events.js";
 
 export interface SessionRoutesOptions extends ReadEventsOptions {
@@ -40,6 +41,7 @@ export function sessionRoutes(options: SessionRoutesOptions): Route[] {
   return [
     ...lookRoutes(options),
     createRoute(options),
+    forkRoute(options.service),
     ...changeRoutes(options),
     ...flagRoutes(options),
     appendRoute(options),
@@ -64,6 +66,11 @@ function lookRoutes({ service }: SessionRoutesOptions): Route[] {
         limitParameter,
         { name: "cursor", description: "The `next_cursor` of the page before.", schema: Type.String() },
         { name: "archived", description: "Which sessions.", schema: Type.Enum(["false", "true", "all"]) },
+        {
+          name: "forked_from",
+          description: "Only forks of this session.",
+          schema: Type.String(),
+        },
         {
           name: "metadata.KEY",
           description: "Only sessions whose metadata has this value, as text; repeatable.",
@@ -139,15 +146,41 @@ function changeRoutes({ service }: SessionRoutesOptions): Route[] {
       access: CHANGE,
       summary: "Erase a session and its events",
       description:
-        "For ever: its bytes are erased on disk, its open tails end, its id is never usable again.",
+        "For ever: its bytes are erased on disk, its open tails end, its id is never usable again. Forks share them: " +
+        "while there are any, only with `cascade`, which erases them too.",
+      query: [
+        {
+          name: "cascade",
+          description: "`true`: its forks as well, and theirs. A cascade that broke off can be sent again.",
+          schema: Type.Boolean({ default: false }),
+        },
+      ],
       success: { status: 204, description: "Erased." },
-      errors: ["invalid_session_id", "session_not_found"],
-      handle: async ({ caller, params, reply }) => {
-        await service.erase(service.logId(caller, params.id ?? ""));
-        return reply.code(204).send();
-      },
+      errors: [
+        "invalid_session_id",
+        "invalid_request",
+        "session_not_found",
+        "session_has_forks",
+        "forbidden_session",
+      ],
+      handle: (call) => deleteSession(service, call),
     },
   ];
+}
+
+async function deleteSession(
+  service: SessionService,
+  { caller, params, query, reply }: Call,
+): Promise<FastifyReply> {
+  const id = service.logId(caller, params.id ?? "");
+  if (query.flag("cascade", "invalid_request")) {
+    // Its forks are other sessions.
+    requireNoLock(caller);
+    await service.eraseWithForks(id);
+  } else {
+    await service.erase(id);
+  }
+  return reply.code(204).send();
 }
 
 /** A token for one session may create that one and no other. */

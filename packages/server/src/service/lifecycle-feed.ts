@@ -1,6 +1,7 @@
 import type { Engine, LifecycleItem } from "@daybook/engine";
 import { DaybookError } from "@daybook/protocol";
 import { asReadFailure } from "./tail.js";
+import { sharedJson } from "./session-record.js";
 import { type Caller, requireNoLock, requireScope } from "./caller.js";
 
 /** Who may follow what happens to all sessions of a tenant. @throws DaybookError forbidden and its kin */
@@ -13,7 +14,7 @@ export function requireMayFollowLifecycle(caller: Caller): void {
 
 /** One item as the wire shows it. Of an erased session only what happened, and to which, is left. */
 export function lifecycleJson(
-  { kind, session, atMs, version, header }: LifecycleItem,
+  { kind, session, atMs, version, header, forkedFrom, fork }: LifecycleItem,
   cursor?: string,
 ): string {
   const at = new Date(atMs).toISOString();
@@ -21,6 +22,8 @@ export function lifecycleJson(
   if (header !== undefined)
     text += `,"title":${JSON.stringify(header.title)},"metadata":${header.metadata},"version":${version}`;
   if (header !== undefined) text += kind === "created" ? `,"created_at":"${at}"` : `,"updated_at":"${at}"`;
+  if (forkedFrom !== undefined) text += `,"forked_from":${sharedJson(forkedFrom)}`;
+  if (fork !== undefined) text += `,"fork":${sharedJson(fork)}`;
   if (kind === "archived" || kind === "unarchived") text += `,"archived":${String(kind === "archived")}`;
   text += `,"occurred_at":"${at}"`;
   if (cursor !== undefined) text += `,"cursor":"${cursor}"`;

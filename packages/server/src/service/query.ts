@@ -71,6 +71,14 @@ export class Query {
     throw new DaybookError(code, `${name} must be a whole number, not ${JSON.stringify(text.slice(0, 40))}.`);
   }
 
+  /** `true` or `false`; left out it is false. */
+  flag(name: string, code: ErrorCode): boolean {
+    const text = this.one(name, code);
+    if (text === undefined || text === "false") return false;
+    if (text === "true") return true;
+    throw new DaybookError(code, `${name} must be true or false, not ${JSON.stringify(text.slice(0, 40))}.`);
+  }
+
   /** All parameters, in order. */
   all(): readonly (readonly [string, string])[] {
     return this.pairs;

@@ -47,6 +47,7 @@ export interface ImportStep {
   readonly events: readonly ImportedEvent[];
 }
 
+/** A record's `forked_from` is not taken over: an export of a fork has all its events, and its parent may not be here. */
 export function readImport(body: Buffer | undefined): ImportStep {
   const { session, events = [] } = readBody(body);
   const step = {

@@ -14,10 +14,15 @@ export function readListQuery(query: Query, tenant: string): ListQuery {
   const archived = choice(query, "archived", Object.keys(ARCHIVED) as (keyof typeof ARCHIVED)[]) ?? "false";
   const limit = query.integer("limit", "invalid_limit", { minimum: 1, maximum: LIMITS.pageSizeMax });
   const cursor = query.one("cursor", "invalid_cursor");
+  const forkedFrom = query.one("forked_from", "invalid_list_query");
+  const why = forkedFrom === undefined ? undefined : whyNotAnId(forkedFrom);
+  if (why !== undefined)
+    throw new DaybookError("invalid_list_query", `forked_from must be a session id: it ${why}.`);
   return {
     tenant,
     archived: ARCHIVED[archived],
     metadata: metadataFilters(query),
+    ...(forkedFrom !== undefined && { forkedFrom }),
     sort,
     order,
     limit: limit ?? LIMITS.pageSizeDefault,

@@ -2,6 +2,7 @@ import { byteLength, type Patch } from "@daybook/core";
 import {
   CreateSession,
   DaybookError,
+  ForkSession,
   type JsonShape,
   LIMITS,
   PatchSession,
@@ -15,23 +16,36 @@ export const HEADER_BODY_BYTES_MAX = 512 * 1024;
 
 const CODES = {
   code: "invalid_session",
-  byMember: { metadata: "invalid_metadata", id: "invalid_session_id" },
+  byMember: { metadata: "invalid_metadata", id: "invalid_session_id", at_seq: "invalid_cursor" },
 } as const;
 const CREATE_SHAPE: JsonShape = { members: { id: "value", title: "value", metadata: "raw" } };
+const FORK_SHAPE: JsonShape = { members: { ...CREATE_SHAPE.members, at_seq: "value" } };
 const PATCH_SHAPE: JsonShape = { members: { title: "value", metadata: "raw", expected_version: "value" } };
 
 const readCreateBody = bodyReader(CreateSession, CREATE_SHAPE, CODES);
+const readForkBody = bodyReader(ForkSession, FORK_SHAPE, CODES);
 const readPatchBody = bodyReader(PatchSession, PATCH_SHAPE, CODES);
 
 /** The body of a call that has nothing to say; what it says all the same must be an object. */
 export const readNothing = bodyReader(Type.Object({}), { members: {} }, CODES);
 
-export function readCreate(body: Buffer | undefined): {
-  id: string | undefined;
-  title: string | null;
-  metadata: string;
-} {
-  const { id, title = null, metadata } = readCreateBody(body);
+/** What a new session is to be. */
+export interface NewSession {
+  readonly id: string | undefined;
+  readonly title: string | null;
+  readonly metadata: string;
+}
+
+export function readCreate(body: Buffer | undefined): NewSession {
+  return newSession(readCreateBody(body));
+}
+
+export function readFork(body: Buffer | undefined): NewSession & { readonly atSeq: number | undefined } {
+  const input = readForkBody(body);
+  return { ...newSession(input), atSeq: input.at_seq };
+}
+
+function newSession({ id, title = null, metadata }: CreateSession): NewSession {
   return {
     id,
     title: checkedTitle(title),

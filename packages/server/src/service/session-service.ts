@@ -7,13 +7,16 @@ import {
   decideArchive,
   decideCreate,
   decideErase,
+  decideFork,
   decideImport,
   decidePatch,
+  type Fork,
   indexable,
   indexedMembers,
   LogId,
   needsOfAppend,
   needsOfErase,
+  needsOfFork,
   needsOfImport,
   type Patch,
 } from "@daybook/core";
@@ -21,6 +24,7 @@ import type { Engine, ListPage, ListQuery, MessageQuery, Page, ReadLimits, Sessi
 import { DaybookError, whyNotAnId } from "@daybook/protocol";
 import type { Caller } from "./caller.js";
 import type { ImportStep } from "./read-import.js";
+import type { NewSession } from "./read-session.js";
 
 /** What can be done with sessions. Dialects translate to these calls and back; only these know the engine. */
 export class SessionService {
@@ -33,19 +37,33 @@ export class SessionService {
     return new LogId(caller.principal.tenant, id);
   }
 
-  async create(
-    caller: Caller,
-    input: { readonly id?: string | undefined; readonly title: string | null; readonly metadata: string },
-  ): Promise<Session> {
-    // 120 random bits: nobody guesses one, and none is made twice.
-    const id = input.id ?? `ses_${randomBytes(15).toString("base64url")}`;
-    const { type, id: creatorId } = caller.principal;
-    const command: Create = {
-      session: this.logId(caller, id),
-      header: { creator: { type, id: creatorId }, title: input.title, metadata: input.metadata },
-    };
+  async create(caller: Caller, input: NewSession): Promise<Session> {
+    const command = this.creation(caller, input);
     await this.engine.transact(command.session, {}, (head) => decideCreate(head, command));
     return this.get(command.session);
+  }
+
+  /** Makes a session that shares another's events and state up to a seq. */
+  async fork(
+    caller: Caller,
+    parent: LogId,
+    { atSeq, ...input }: NewSession & { readonly atSeq: number | undefined },
+  ): Promise<Session> {
+    const create = this.creation(caller, input);
+    const command: Fork = { parent, create, ...(atSeq !== undefined && { atSeq }) };
+    await this.engine.transact(parent, needsOfFork(command), (head, facts) =>
+      decideFork(head, facts, command),
+    );
+    return this.get(create.session);
+  }
+
+  private creation(caller: Caller, { id, title, metadata }: NewSession): Create {
+    const { type, id: creatorId } = caller.principal;
+    return {
+      // 120 random bits: nobody guesses one, and none is made twice.
+      session: this.logId(caller, id ?? `ses_${randomBytes(15).toString("base64url")}`),
+      header: { creator: { type, id: creatorId }, title, metadata },
+    };
   }
 
   /** Takes over a session and its events from an export; can be sent again when it broke off. */
@@ -73,9 +91,13 @@ export class SessionService {
   }
 
   /** The same list for a caller who may see one session only. */
-  async listOne({ tenant, archived, metadata, after }: ListQuery, sessionId: string): Promise<Session[]> {
+  async listOne(
+    { tenant, archived, metadata, forkedFrom, after }: ListQuery,
+    sessionId: string,
+  ): Promise<Session[]> {
     const session = await this.engine.session(new LogId(tenant, sessionId));
     if (session === undefined || after !== undefined) return [];
+    if (forkedFrom !== undefined && session.head.forkedFrom?.id !== forkedFrom) return [];
     if (archived !== "all" && session.head.archived !== (archived === "yes")) return [];
     const members = new Set(indexedMembers(session.header.metadata).map((member) => JSON.stringify(member)));
     return metadata.every(([name, value]) => members.has(JSON.stringify(indexable(name, value))))
@@ -105,6 +127,32 @@ export class SessionService {
       answer: needsOfErase(id, head),
     }));
     return this.engine.transact(id, needs, (head) => decideErase(head, id));
+  }
+
+  /**
+   * Erases a session with its forks and theirs, each once its own forks are gone. What was erased stays erased if this
+   * breaks off; asked again it goes on.
+   */
+  async eraseWithForks(id: LogId): Promise<void> {
+    while (!(await this.eraseUnlessForked(id))) {
+      const { sessions } = await this.list({ ...ALL_SESSIONS, tenant: id.tenant, forkedFrom: id.id });
+      if (sessions.length === 0) throw new Error("broken invariant: forks that are in no list");
+      const erased = await Promise.all(sessions.map((fork) => gone(this.eraseUnlessForked(fork.id))));
+      for (const [index, fork] of sessions.entries()) {
+        // One after the other: however wide and deep the tree is, few of it are in memory.
+        if (erased[index] === false) await gone(this.eraseWithForks(fork.id));
+      }
+    }
+  }
+
+  private async eraseUnlessForked(id: LogId): Promise<boolean> {
+    try {
+      await this.erase(id);
+      return true;
+    } catch (error) {
+      if (error instanceof DaybookError && error.code === "session_has_forks") return false;
+      throw error;
+    }
   }
 
   /** The last readable seq. @throws DaybookError session_not_found */
@@ -168,6 +216,18 @@ export class SessionService {
         resolve();
       }
     });
+  }
+}
+
+const ALL_SESSIONS = { archived: "all", metadata: [], sort: "id", order: "asc", limit: 100 } as const;
+
+/** Somebody else may have erased it first: that is as good. */
+async function gone<Result>(erasing: Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await erasing;
+  } catch (error) {
+    if (error instanceof DaybookError && error.code === "session_not_found") return undefined;
+    throw error;
   }
 }
 
