@@ -147,6 +147,31 @@ describe.each(["2.0.0", "1.0.0"] as const)("the official phoenix client, seriali
   });
 });
 
+test("the lifecycle goes on after a cursor: the join gives one, and so does each item", async () => {
+  using first = new PhoenixClient(auth.url, { token: api.token });
+  const feed = first.channel("lifecycle");
+  const { response } = await feed.join();
+  expect(response).toEqual({ cursor: expect.any(String) as string });
+  const [before, after] = [await session(), await session()];
+  const mine = (from: typeof feed): unknown[] =>
+    from.lifecycle.filter(({ kind }) => kind === "session.created").map((item) => item["session_id"]);
+  await eventually("both came", () => mine(feed).length === 2);
+  const cursor = feed.lifecycle.find(
+    ({ kind, session_id }) => kind === "session.created" && session_id === before,
+  )?.["cursor"];
+  using second = new PhoenixClient(auth.url, { token: api.token });
+  const fromStart = await second.join("lifecycle", response);
+  using third = new PhoenixClient(auth.url, { token: api.token });
+  const fromItem = await third.join("lifecycle", { cursor });
+  await eventually("the replay came", () => mine(fromStart).length === 2 && mine(fromItem).length === 1);
+  expect([mine(fromStart), mine(fromItem)]).toEqual([[before, after], [after]]);
+  using fourth = new PhoenixClient(auth.url, { token: api.token });
+  for (const bad of ["", "nonsense", 7, null])
+    expect(await fourth.channel("lifecycle", { cursor: bad }).join()).toMatchObject({
+      response: { reason: "invalid_cursor" },
+    });
+});
+
 describe("connecting", () => {
   test.each([undefined, "1.0.0", "2.0.0"])("vsn %s is spoken", async (vsn) => {
     using socket = await ChannelSocket.open(auth.url, { token: api.token, vsn: vsn ?? "" });

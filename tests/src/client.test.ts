@@ -186,3 +186,90 @@ describe("a session bound with a token", () => {
     expect(session.snapshot().error).toBeInstanceOf(DaybookError);
   });
 });
+
+describe("sessions as records", () => {
+  test("create, get, update, archive, unarchive, delete", async () => {
+    await using daybook = client();
+    const { sessions } = daybook;
+    const { id } = await sessions.create({ title: "Old", metadata: { a: 1 } });
+    expect(id).toMatch(/^ses_/);
+    expect(await sessions.update(id, { title: null, metadata: { b: 2 }, expectedVersion: 1 })).toMatchObject({
+      title: null,
+      metadata: { a: 1, b: 2 },
+      version: 2,
+    });
+    await expect(sessions.update(id, { title: "x", expectedVersion: 1 })).rejects.toMatchObject({
+      code: "expected_version_conflict",
+      details: { current_version: 2 },
+    });
+    expect((await sessions.archive(id)).archived).toBe(true);
+    expect((await sessions.unarchive(id)).archived).toBe(false);
+    await expect(sessions.create({ id })).rejects.toMatchObject({ code: "session_exists", retryable: false });
+    await sessions.delete(id);
+    await expect(sessions.get(id)).rejects.toMatchObject({ code: "session_not_found", status: 404 });
+  });
+
+  test("list goes through all pages, filtered and in order", async () => {
+    await using daybook = client();
+    const run = newId("run");
+    const ids = ["a", "b", "c", "d", "e"].map((letter) => `${run}-${letter}`);
+    for (const id of ids) await daybook.sessions.create({ id, metadata: { run, n: 1 } });
+    await daybook.sessions.archive(ids[1] ?? "");
+    const listed: string[] = [];
+    for await (const { id } of daybook.sessions.list({ metadata: { run, n: 1 }, order: "desc", limit: 2 }))
+      listed.push(id);
+    expect(listed).toEqual([ids[4], ids[3], ids[2], ids[0]]);
+    const { sessions, next_cursor } = await daybook.sessions.page({ metadata: { run }, archived: true });
+    expect([sessions.map(({ id }) => id), next_cursor]).toEqual([[ids[1]], null]);
+  });
+});
+
+describe("the lifecycle", () => {
+  test("tells what happens to sessions, each listener its kind", async () => {
+    await using daybook = client();
+    const told: string[] = [];
+    const id = newId();
+    for (const kind of ["created", "updated", "archived", "unarchived", "deleted"] as const)
+      daybook.on(`session.${kind}`, ({ session_id }) => {
+        if (session_id === id) told.push(kind);
+      });
+    // From now on: what is made before the feed is joined need not be told.
+    let isJoined = false;
+    daybook.on("session.created", () => (isJoined = true));
+    await eventually("the feed is joined", async () => {
+      if (!isJoined) await api.create({ id: newId("probe") });
+      return isJoined;
+    });
+    await daybook.sessions.create({ id, title: "Watched" });
+    await daybook.sessions.update(id, { title: "Renamed" });
+    await daybook.sessions.archive(id);
+    await daybook.sessions.unarchive(id);
+    await daybook.sessions.delete(id);
+    await eventually("all was told", () => told.length === 5);
+    expect(told).toEqual(["created", "updated", "archived", "unarchived", "deleted"]);
+  });
+
+  test("a key that may not follow it is told so", async () => {
+    const { key } = await auth.key({ scopes: ["session:append"] });
+    await using daybook = client({ apiKey: key });
+    const refused = new Promise<DaybookError>((resolve) => void daybook.on("error", resolve));
+    daybook.on("session.created", () => undefined);
+    expect(await within("the refusal came", refused)).toMatchObject({ code: "forbidden_scope" });
+  });
+});
+
+test("without a WebSocket appends and reads work, and following says what to do", async () => {
+  const native = Object.getOwnPropertyDescriptor(globalThis, "WebSocket");
+  Reflect.deleteProperty(globalThis, "WebSocket");
+  try {
+    await using daybook = new Daybook({ baseUrl: auth.url, apiKey });
+    const session = await daybook.session({ identity: daybook.user({ id: "alice" }) });
+    await session.append({ text: "Hello!" });
+    expect(await session.before(Infinity)).toHaveLength(1);
+    expect(() => session.on("event", () => undefined)).toThrow(
+      expect.objectContaining({ code: "no_websocket" }),
+    );
+  } finally {
+    if (native !== undefined) Object.defineProperty(globalThis, "WebSocket", native);
+  }
+});

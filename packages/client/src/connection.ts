@@ -6,6 +6,7 @@ import {
   NOT_CONNECTED,
   stepConnection,
 } from "./connection-machine.js";
+import { DaybookError } from "./errors.js";
 import type { Environment, WebSocketConstructor, WebSocketLike } from "./environment.js";
 
 /** A message of a channel: `[join_ref, ref, topic, event, payload]` on the wire. */
@@ -31,9 +32,12 @@ export interface TopicHolder {
 
 export interface ConnectionOptions {
   readonly baseUrl: string;
-  readonly WebSocket: WebSocketConstructor;
+  readonly WebSocket: WebSocketConstructor | undefined;
   readonly environment: Environment;
 }
+
+/** Topics on one socket, as many as the server takes. */
+const TOPICS_MAX = 1_000;
 
 /** One socket with many topics, for as long as anybody holds one. */
 export class Connection {
@@ -45,7 +49,7 @@ export class Connection {
   private lastRef = 0;
   private readonly stopWaking: () => void;
 
-  constructor(private readonly options: ConnectionOptions) {
+  constructor(private readonly options: ConnectionOptions & { readonly WebSocket: WebSocketConstructor }) {
     this.stopWaking = options.environment.onWake(() => this.step("wake"));
   }
 
@@ -58,8 +62,8 @@ export class Connection {
     return this.state.failures > 0 && this.state.kind !== "open";
   }
 
-  has(topic: string): boolean {
-    return this.holders.has(topic);
+  hasRoomFor(topic: string): boolean {
+    return this.holders.size < TOPICS_MAX && !this.holders.has(topic);
   }
 
   hold(topic: string, holder: TopicHolder): void {
@@ -128,21 +132,20 @@ export class Connection {
 
   private open(): void {
     this.drop();
-    // Topics bring their own tokens; the socket itself is opened in the name of any of them.
-    this.opener = this.holders.values().next().value;
-    // Whoever was asked is last the next time: one bad token does not keep the others out.
-    const [name, opener] = this.holders.entries().next().value ?? [];
-    if (name !== undefined && opener !== undefined) {
-      this.holders.delete(name);
-      this.holders.set(name, opener);
+    this.opener = this.nextOpener();
+    let socket: WebSocketLike;
+    try {
+      socket = new this.options.WebSocket(socketUrl(this.options.baseUrl, this.opener?.token));
+    } catch {
+      // A page's policy forbids it, say. As good as a network that is not there.
+      this.options.environment.clock.after(0, () => this.step("lost"));
+      return;
     }
-    const socket = new this.options.WebSocket(socketUrl(this.options.baseUrl, this.opener?.token));
     this.socket = socket;
     // A socket that was given up may still speak; nobody listens.
-    const ifCurrent = (event: ConnectionEvent["kind"]) => () => {
-      if (this.socket === socket) this.step(event);
+    socket.onopen = () => {
+      if (this.socket === socket) this.step("opened");
     };
-    socket.onopen = ifCurrent("opened");
     socket.onclose = () => {
       if (this.socket !== socket) return;
       this.socket = undefined;
@@ -153,6 +156,15 @@ export class Connection {
     socket.onmessage = ({ data }: { readonly data: unknown }) => {
       if (this.socket === socket && typeof data === "string") this.receive(data);
     };
+  }
+
+  /** Topics bring their own tokens; the socket itself is opened with that of one of them, each time another. */
+  private nextOpener(): TopicHolder | undefined {
+    const [topic, opener] = this.holders.entries().next().value ?? [];
+    if (topic === undefined || opener === undefined) return undefined;
+    this.holders.delete(topic);
+    this.holders.set(topic, opener);
+    return opener;
   }
 
   private drop(): void {
@@ -194,10 +206,17 @@ export class Connections {
 
   constructor(private readonly options: ConnectionOptions) {}
 
+  /** @throws DaybookError no_websocket */
   hold(topic: string, holder: TopicHolder): Connection {
-    let connection = this.open.find((one) => !one.has(topic));
+    const { WebSocket } = this.options;
+    if (WebSocket === undefined)
+      throw new DaybookError(
+        "no_websocket",
+        "There is no WebSocket here. Pass one, say that of the ws package: new Daybook({ WebSocket }).",
+      );
+    let connection = this.open.find((one) => one.hasRoomFor(topic));
     if (connection === undefined) {
-      connection = new Connection(this.options);
+      connection = new Connection({ ...this.options, WebSocket });
       if (this.isClosed) connection.close();
       else this.open.push(connection);
     }

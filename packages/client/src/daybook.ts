@@ -7,10 +7,12 @@ import {
 } from "./environment.js";
 import { asDaybookError, DaybookError } from "./errors.js";
 import { Http } from "./http.js";
+import { Lifecycle, type LifecycleEvents } from "./lifecycle.js";
 import { Session } from "./session.js";
+import { type CreateRecordOptions, Sessions } from "./sessions.js";
 import type { Store } from "./store.js";
 import { readClaims } from "./token-claims.js";
-import type { RefreshToken } from "./token-keeper.js";
+import { type RefreshToken, TokenKeeper } from "./token-keeper.js";
 import type { Identity, JsonObject, SessionRecord } from "./wire.js";
 
 export interface DaybookOptions {
@@ -28,7 +30,10 @@ export interface DaybookOptions {
 }
 
 interface TailChoice {
-  /** Listeners for `event` get what is after this seq. Left out: from the beginning. */
+  /**
+   * Listeners for `event` get what is after this seq. Left out: where this client's listeners had come to, if the store
+   * knows, or else from the beginning.
+   */
   readonly cursor?: number;
   /** How many of the newest events stay in memory for `snapshot()`; 10,000 if left out. */
   readonly eventsMax?: number;
@@ -63,19 +68,38 @@ const EVENTS_MAX = 10_000;
  * await daybook.close();
  */
 export class Daybook implements AsyncDisposable {
+  /** Sessions as records: list, get, create, update, archive, delete. */
+  readonly sessions: Sessions;
   private readonly environment: Environment;
   private readonly http: Http;
   private readonly connections: Connections;
+  private readonly lifecycle: Lifecycle;
   private readonly open = new Set<Session>();
 
   constructor(private readonly options: DaybookOptions) {
+    const { apiKey } = options;
     const baseUrl = options.baseUrl.replace(/\/+$/, "");
-    this.environment = { ...defaultEnvironment(), ...options.environment };
-    const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
-    this.http = new Http(baseUrl, fetch, this.environment);
-    const WebSocket =
-      options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket ?? NoWebSocket;
-    this.connections = new Connections({ baseUrl, WebSocket, environment: this.environment });
+    const environment = { ...defaultEnvironment(), ...options.environment };
+    this.environment = environment;
+    this.http = new Http(baseUrl, options.fetch ?? globalThis.fetch.bind(globalThis), environment);
+    this.connections = new Connections({
+      baseUrl,
+      WebSocket: options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket,
+      environment,
+    });
+    this.sessions = new Sessions(this.http, apiKey, environment.newId);
+    this.lifecycle = new Lifecycle({
+      connections: this.connections,
+      environment,
+      tokens: new TokenKeeper({
+        token: apiKey,
+        refreshToken: undefined,
+        environment,
+        changed: () => undefined,
+        failed: () => undefined,
+      }),
+      probe: () => this.http.once({ method: "GET", path: "/v1/sessions?limit=1", token: apiKey }),
+    });
   }
 
   /** A person. */
@@ -100,9 +124,24 @@ export class Daybook implements AsyncDisposable {
     return "token" in options ? this.bind(options) : this.create(options);
   }
 
+  /**
+   * Listens to what happens to all sessions of the tenant, from now on; the result stops listening. What happens while
+   * the connection is lost is told when it is back. Needs an API key.
+   *
+   * @example
+   * daybook.on("session.created", ({ session_id, title }) => console.log("new:", session_id, title));
+   */
+  on<Name extends keyof LifecycleEvents>(
+    name: Name,
+    listener: (value: LifecycleEvents[Name]) => void,
+  ): () => void {
+    return this.lifecycle.on(name, listener);
+  }
+
   /** Closes all sessions, waiting for their appends, and the socket. */
   async close(): Promise<void> {
     await Promise.all([...this.open].map((session) => session.close()));
+    this.lifecycle.close();
     this.connections.close();
   }
 
@@ -121,7 +160,6 @@ export class Daybook implements AsyncDisposable {
     // Always with an id, so that trying again cannot make two.
     const id = choice.id ?? `ses_${this.environment.newId()}`;
     const record = await this.createOrFind(id, {
-      id,
       ...(title !== undefined && { title }),
       ...(metadata !== undefined && { metadata }),
     });
@@ -131,20 +169,12 @@ export class Daybook implements AsyncDisposable {
     return this.opened({ id, actor, identity, token, refreshToken: mint, record }, choice);
   }
 
-  private async createOrFind(id: string, body: object): Promise<SessionRecord> {
-    const token = this.options.apiKey;
+  private async createOrFind(id: string, rest: CreateRecordOptions): Promise<SessionRecord> {
     try {
-      const created = await this.http.call({
-        method: "POST",
-        path: "/v1/sessions",
-        body: JSON.stringify(body),
-        token,
-      });
-      return created as SessionRecord;
+      return await this.sessions.create({ id, ...rest });
     } catch (error) {
       if (asDaybookError(error).code !== "session_exists") throw error;
-      const path = `/v1/sessions/${encodeURIComponent(id)}`;
-      return (await this.http.call({ method: "GET", path, token })) as SessionRecord;
+      return this.sessions.get(id);
     }
   }
 
@@ -164,20 +194,24 @@ export class Daybook implements AsyncDisposable {
       ConstructorParameters<typeof Session>[0],
       "id" | "actor" | "identity" | "token" | "refreshToken" | "record"
     >,
-    { cursor = 0, eventsMax = EVENTS_MAX }: TailChoice,
+    { cursor, eventsMax = EVENTS_MAX }: TailChoice,
   ): Session {
     const { http, connections, environment } = this;
-    const closed = (session: Session): void => void this.open.delete(session);
-    const session = new Session({ ...who, cursor, eventsMax, http, connections, environment, closed });
+    const { store } = this.options;
+    const tenant = readClaims(who.token ?? "").tenant ?? "";
+    const owner = [http.baseUrl, tenant, who.id, who.actor ?? ""].map(encodeURIComponent).join("/");
+    const session = new Session({
+      ...who,
+      cursor,
+      eventsMax,
+      store,
+      storePrefix: `daybook/${owner}/`,
+      http,
+      connections,
+      environment,
+      closed: (one) => void this.open.delete(one),
+    });
     this.open.add(session);
     return session;
   }
 }
-
-/** Said when a tail is opened, not before: appends and reads need no WebSocket. */
-const NoWebSocket = function () {
-  throw new DaybookError(
-    "network_error",
-    "There is no WebSocket here. Pass one: new Daybook({ WebSocket }) with that of the ws package.",
-  );
-} as unknown as WebSocketConstructor;

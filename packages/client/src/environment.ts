@@ -1,3 +1,5 @@
+import { localLocks } from "./local-locks.js";
+
 /**
  * Everything the client takes from the world around it. Types are structural, so that a browser's globals, Node's, the
  * `ws` package and a test's simulation all fit.
@@ -41,6 +43,7 @@ export type WebSocketConstructor = new (url: string) => WebSocketLike;
 
 /** As much of `navigator.locks` as is used. */
 export interface LocksLike {
+  /** `held` is given null when the lock was wanted only if available, and is not. */
   request(
     name: string,
     options: { readonly signal?: AbortSignal; readonly ifAvailable?: boolean },
@@ -54,14 +57,20 @@ export interface Environment {
   readonly random: () => number;
   /** A text that nobody else comes up with. */
   readonly newId: () => string;
-  /** Left out where there are none: then each tab sends only what it left behind itself. */
-  readonly locks?: LocksLike;
+  /** Whoever holds an outbox's lock sends it. */
+  readonly locks: LocksLike;
+  /** A text that nobody else comes up with, for an outbox. */
+  readonly newOutboxId: () => string;
+  /** Whether an outbox whose lock is free was surely left behind. Without real locks that is known of the own tab only. */
+  readonly mayAdopt: (outboxId: string) => boolean;
   /** Calls back when the network came back or the page is seen again; the result takes that back. */
   readonly onWake: (callback: () => void) => () => void;
 }
 
+/** One for all clients of a page, so that they know each other's locks. */
+const LOCAL_LOCKS = localLocks();
+
 export function defaultEnvironment(): Environment {
-  const locks = (globalThis as { navigator?: { locks?: LocksLike } }).navigator?.locks;
   return {
     clock: {
       now: () => performance.now(),
@@ -73,8 +82,35 @@ export function defaultEnvironment(): Environment {
     random: Math.random,
     newId,
     onWake,
-    ...(locks !== undefined && { locks }),
+    ...outboxOwnership(),
   };
+}
+
+function outboxOwnership(): Pick<Environment, "locks" | "newOutboxId" | "mayAdopt"> {
+  const page = globalThis as { navigator?: { locks?: LocksLike }; sessionStorage?: Storage };
+  const locks = page.navigator?.locks;
+  // Outside browsers the store belongs to the process.
+  if (locks !== undefined || page.sessionStorage === undefined)
+    return { locks: locks ?? LOCAL_LOCKS, newOutboxId: newId, mayAdopt: () => true };
+  const tab = tabId(page.sessionStorage);
+  return {
+    locks: LOCAL_LOCKS,
+    newOutboxId: () => `${tab}.${newId()}`,
+    mayAdopt: (id) => id.startsWith(`${tab}.`),
+  };
+}
+
+/** The same after a reload, another in each tab. */
+function tabId(storage: Storage): string {
+  const key = "daybook/tab";
+  try {
+    const known = storage.getItem(key) ?? newId();
+    storage.setItem(key, known);
+    return known;
+  } catch {
+    // Storage is forbidden here: the tab begins anew with each load.
+    return newId();
+  }
 }
 
 /** 120 random bits. `randomUUID` is only there in secure contexts. */

@@ -8,12 +8,16 @@ export type ClientErrorCode =
   | "timeout"
   /** Something answered that is no Daybook server. */
   | "invalid_answer"
+  /** There is no WebSocket here: pass one. */
+  | "no_websocket"
   /** A token that names no session, or a session for which no token can be had. */
   | "invalid_token"
   /** The session or the client was closed. */
   | "closed"
   /** An earlier append was refused: `resume()` or `discard()` it first. */
   | "outbox_paused"
+  /** Too much waits to be sent. */
+  | "outbox_full"
   /** The append was taken back with `discard()`. */
   | "discarded"
   /** The store could not keep or give back what it was asked for. */
@@ -64,9 +68,9 @@ export class DaybookError extends Error {
     this.details = options.details ?? {};
   }
 
-  /** The token is the trouble: these two statuses mean that and nothing else. */
+  /** The token is the trouble: the two statuses mean that and nothing else. */
   get isAuth(): boolean {
-    return this.status === 401 || this.status === 403;
+    return this.status === 401 || this.status === 403 || this.code === "invalid_token";
   }
 }
 

@@ -1,16 +1,18 @@
 import { asDaybookError, type DaybookError } from "./errors.js";
-import type { EventPage, SessionEvent } from "./wire.js";
+import type { SessionEvent } from "./wire.js";
 
 /** What a follower reads from. */
 export interface FollowSource {
   /** Events in memory that follow on a cursor; undefined when the next one is not there. */
   held(cursor: number): readonly SessionEvent[] | undefined;
   /** A page from the server. @throws DaybookError */
-  page(cursor: number): Promise<EventPage>;
+  page(cursor: number): Promise<readonly SessionEvent[]>;
   /** Set when nothing more will come. */
   end(): { readonly error?: DaybookError } | undefined;
   /** Calls back when any of this may be another; the result takes that back. */
-  changed(wake: () => void): () => void;
+  watch(changed: () => void): () => void;
+  /** Waits before a page is asked for again. */
+  pause(failures: number): Promise<void>;
 }
 
 /**
@@ -23,41 +25,64 @@ export async function* followEvents(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<SessionEvent, void, undefined> {
   let cursor = from;
+  let failures = 0;
   const hint = new Hint(source, signal);
   try {
     while (!hint.isAborted()) {
       const seen = hint.count;
-      const events = source.held(cursor) ?? (await readPage(source, cursor, hint));
-      for (const event of events) {
-        if (hint.isAborted()) return;
-        cursor = event.seq;
-        yield event;
+      const held = source.held(cursor);
+      const read = held === undefined ? await readPage(source, cursor) : { events: held };
+      if ("events" in read) {
+        failures = 0;
+        for (const event of read.events) {
+          if (hint.isAborted()) return;
+          cursor = event.seq;
+          yield event;
+        }
+        if (read.events.length > 0) continue;
+      } else if ("jumpTo" in read) {
+        cursor = read.jumpTo;
+        continue;
       }
-      if (events.length > 0) continue;
       const end = source.end();
       if (end?.error !== undefined) throw end.error;
       if (end !== undefined) return;
-      await hint.after(seen);
+      // What cannot be read now may come over the socket, or be there later.
+      await ("events" in read ? hint.after(seen) : Promise.race([hint.aborted, source.pause(++failures)]));
     }
   } finally {
     hint.stop();
   }
 }
 
-async function readPage(source: FollowSource, cursor: number, hint: Hint): Promise<readonly SessionEvent[]> {
+type Read =
+  | { readonly events: readonly SessionEvent[] }
+  /** The log ends before the cursor: the reader is ahead of everything, and goes on from the end. */
+  | { readonly jumpTo: number }
+  | { readonly failed: true };
+
+/** @throws DaybookError what another try will not change */
+async function readPage(source: FollowSource, cursor: number): Promise<Read> {
   try {
-    return (await source.page(cursor)).events;
-  } catch (error) {
-    if (hint.isAborted()) return [];
-    throw asDaybookError(error);
+    return { events: await source.page(cursor) };
+  } catch (thrown) {
+    const error = asDaybookError(thrown);
+    const { last_seq: lastSeq } = error.details;
+    if (error.code === "invalid_cursor" && typeof lastSeq === "number" && lastSeq < cursor)
+      return { jumpTo: lastSeq };
+    if (error.retryable) return { failed: true };
+    throw error;
   }
 }
 
 /** Counts changes, so that none between a read and the wait after it is missed. */
 class Hint {
   count = 0;
+  /** Resolves when the signal says so. */
+  readonly aborted: Promise<void>;
   private wake: () => void = () => undefined;
   private readonly unwatch: () => void;
+  private abort: () => void = () => undefined;
   private readonly changed = (): void => {
     this.count++;
     this.wake();
@@ -67,8 +92,14 @@ class Hint {
     source: FollowSource,
     private readonly signal: AbortSignal | undefined,
   ) {
-    this.unwatch = source.changed(this.changed);
-    signal?.addEventListener("abort", this.changed);
+    this.unwatch = source.watch(this.changed);
+    this.aborted = new Promise((resolve) => {
+      this.abort = () => {
+        this.changed();
+        resolve();
+      };
+    });
+    signal?.addEventListener("abort", this.abort);
   }
 
   /** Asked anew after every wait. */
@@ -82,6 +113,6 @@ class Hint {
 
   stop(): void {
     this.unwatch();
-    this.signal?.removeEventListener("abort", this.changed);
+    this.signal?.removeEventListener("abort", this.abort);
   }
 }

@@ -72,15 +72,18 @@ export class Http {
         const failure = asDaybookError(error);
         const mayRepeat = failure.retryable && (isRepeatable || !failure.mayHaveHappened);
         if (!mayRepeat || tries >= TRIES_MAX || call.signal?.aborted === true) throw failure;
-        await this.pause(tries, failure.retryAfterMs ?? 0);
+        await this.pause(tries, failure.retryAfterMs ?? 0, call.signal);
       }
     }
   }
 
-  private pause(failures: number, atLeastMs: number): Promise<void> {
+  private pause(failures: number, atLeastMs: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock, random } = this.environment;
     const ms = Math.max(atLeastMs, backoffMs(failures, random()));
-    return new Promise((resolve) => void clock.after(ms, resolve));
+    return new Promise((resolve) => {
+      clock.after(ms, resolve);
+      signal?.addEventListener("abort", () => resolve(), { once: true });
+    });
   }
 }
 

@@ -49,6 +49,8 @@ const TABLE: Table<OutboxState, OutboxEvent, OutboxEffect> = {
     next: (_state, { isEmpty }) => goOn(isEmpty),
     failed: (state, { error }, retryMs) => afterFailure(state, error, retryMs),
     refused: (state, { error }) => pause(state, error),
+    // The answer may never come over a network that was gone. A second try does no harm.
+    wake: (state) => become(state, "sending", { kind: "abort" }, { kind: "send" }),
     close: CLOSE,
   },
   waiting: {
@@ -59,7 +61,8 @@ const TABLE: Table<OutboxState, OutboxEvent, OutboxEffect> = {
   },
   refreshing: {
     token: SEND_AGAIN,
-    no_token: (state, { error }) => pause(state, error),
+    // What the old token was refused for says more than that there is no new one.
+    no_token: (state, { error }) => pause(state, state.reason ?? error),
     // What is left needs the token that is being fetched.
     next: (state, { isEmpty }) => (isEmpty ? goOn(true) : { state, effects: [] }),
     close: CLOSE,

@@ -14,6 +14,7 @@ export interface OutgoingEvent {
 
 /** The events of one append: committed together or not at all. */
 export interface OutgoingGroup {
+  /** Names the append; where it stands in the store. */
   readonly key: string;
   readonly producerId: string;
   /** The number of the first; the others follow. */
@@ -55,6 +56,10 @@ export class OutboxQueue {
 
   get isEmpty(): boolean {
     return this.groups.length === 0;
+  }
+
+  get eventsCount(): number {
+    return this.groups.reduce((count, { events }) => count + events.length, 0);
   }
 
   get front(): OutgoingGroup | undefined {

@@ -8,7 +8,9 @@ import {
   type OutboxState,
   stepOutbox,
 } from "./outbox-machine.js";
+import { OutboxKeeper } from "./outbox-keeper.js";
 import { batchBody, type OutgoingEvent, type OutgoingGroup, OutboxQueue } from "./outbox-queue.js";
+import type { SafeStore } from "./safe-store.js";
 import type { TokenKeeper } from "./token-keeper.js";
 import type { SessionEvent } from "./wire.js";
 
@@ -57,6 +59,8 @@ export interface OutboxOptions {
   readonly send: (body: string, token: string | undefined, signal: AbortSignal) => Promise<unknown>;
   readonly progress: (progress: AppendProgress) => void;
   readonly changed: () => void;
+  /** Where appends wait that should outlive this, and under which names. */
+  readonly kept?: { readonly store: SafeStore; readonly prefix: string };
 }
 
 interface Waiting {
@@ -64,10 +68,16 @@ interface Waiting {
   readonly reject: (error: DaybookError) => void;
 }
 
+/** Events that may wait. More would only be lost all the later. */
+const PENDING_EVENTS_MAX = 10_000;
+
 /** Sends appends in order, one batch in flight at a time: what is added meanwhile goes together with the next one. */
 export class Outbox {
   private state: OutboxState = EMPTY;
   private readonly queue: OutboxQueue;
+  private readonly keeper: OutboxKeeper | undefined;
+  /** What was left behind by others is in the queue, before everything new. */
+  private isReady: boolean;
   private readonly waiting = new Map<string, Waiting>();
   private flight: AbortController | undefined;
   private sentWith: string | undefined;
@@ -76,15 +86,23 @@ export class Outbox {
   private idle: (() => void)[] = [];
 
   constructor(private readonly options: OutboxOptions) {
-    this.queue = new OutboxQueue(options.environment.newId());
-    this.stopWaking = options.environment.onWake(() => this.step({ kind: "wake" }));
+    const { environment, kept } = options;
+    const id = environment.newOutboxId();
+    this.queue = new OutboxQueue(id);
+    this.keeper =
+      kept && new OutboxKeeper({ ...kept, id, environment, adopt: (groups) => this.adopt(groups) });
+    this.isReady = this.keeper === undefined;
+    void this.keeper?.adoptOthers().then(() => this.ready());
+    this.stopWaking = environment.onWake(() => {
+      this.step({ kind: "wake" });
+      void this.keeper?.adoptOthers();
+    });
   }
 
   get status(): OutboxStatus {
-    const { kind, reason } = this.state;
-    const isRetrying = kind === "waiting" || kind === "refreshing";
+    const { reason } = this.state;
     return {
-      state: isRetrying || (kind === "sending" && reason !== undefined) ? "retrying" : kind,
+      state: this.stateNow(),
       pending: this.queue.all.length,
       ...(reason !== undefined && { error: reason }),
     };
@@ -94,24 +112,17 @@ export class Outbox {
     return this.queue.all;
   }
 
-  /** @throws DaybookError what the server refused it for; `outbox_paused`, `closed`, `discarded` */
+  /** @throws DaybookError what the server refused it for; `outbox_paused`, `outbox_full`, `closed`, `discarded` */
   append(events: readonly OutgoingEvent[], expectedSeq?: number): Promise<readonly AppendResult[]> {
-    const { kind, reason } = this.state;
-    if (kind === "closed") return Promise.reject(closedError());
-    if (kind === "paused")
-      return Promise.reject(
-        new DaybookError(
-          "outbox_paused",
-          `An earlier append was refused (${reason?.code ?? ""}): call resume() or discard() first.`,
-          { cause: reason },
-        ),
-      );
-    const group = this.queue.add(this.options.environment.newId(), events, expectedSeq);
+    const refusal = this.refusal(events.length);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    const key = this.keeper?.newKey() ?? this.options.environment.newId();
+    const group = this.queue.add(key, events, expectedSeq);
+    this.keeper?.keep(group);
     const answered = new Promise<readonly AppendResult[]>((resolve, reject) =>
-      this.waiting.set(group.key, { resolve, reject }),
+      this.waiting.set(key, { resolve, reject }),
     );
-    this.options.progress({ kind: "queued", key: group.key, events });
-    this.step({ kind: "queued" });
+    this.queued(group);
     return answered;
   }
 
@@ -151,16 +162,69 @@ export class Outbox {
     while (this.isBusy()) await new Promise<void>((resolve) => this.idle.push(resolve));
   }
 
-  /** Asked anew after every wait. */
-  private isBusy(): boolean {
-    return !["empty", "paused", "closed"].includes(this.state.kind);
-  }
-
+  /** What waits stays in the store, for whoever comes next. */
   close(): void {
     this.stopWaking();
     this.step({ kind: "close" });
+    this.keeper?.close();
     for (const { reject } of this.waiting.values()) reject(closedError());
     this.waiting.clear();
+  }
+
+  /** Asked anew after every wait. */
+  private isBusy(): boolean {
+    const { kind } = this.state;
+    return !this.isReady || !["empty", "paused", "closed"].includes(kind);
+  }
+
+  private stateNow(): OutboxStatus["state"] {
+    const { kind, reason } = this.state;
+    switch (kind) {
+      case "waiting":
+      case "refreshing":
+        return "retrying";
+      case "sending":
+        return reason === undefined ? "sending" : "retrying";
+      case "empty":
+        // What was left behind by others is still being looked for.
+        return this.queue.isEmpty ? "empty" : "sending";
+      case "paused":
+      case "closed":
+        return kind;
+    }
+  }
+
+  /** Why nothing can be appended now. */
+  private refusal(more: number): DaybookError | undefined {
+    const { kind, reason } = this.state;
+    if (kind === "closed") return closedError();
+    if (kind === "paused") {
+      const why = `An earlier append was refused (${reason?.code ?? ""}): call resume() or discard() first.`;
+      return new DaybookError("outbox_paused", why, { cause: reason });
+    }
+    if (this.queue.eventsCount + more <= PENDING_EVENTS_MAX) return undefined;
+    return new DaybookError(
+      "outbox_full",
+      `${this.queue.eventsCount} events wait to be sent: append more when some of them are acknowledged.`,
+      { retryable: true },
+    );
+  }
+
+  private adopt(groups: readonly OutgoingGroup[]): void {
+    this.queue.adopt(groups);
+    for (const group of groups) this.queued(group);
+  }
+
+  private ready(): void {
+    this.isReady = true;
+    if (!this.queue.isEmpty) this.step({ kind: "queued" });
+    this.wakeIdle();
+  }
+
+  private queued({ key, events }: OutgoingGroup): void {
+    this.options.progress({ kind: "queued", key, events });
+    if (this.isReady) this.step({ kind: "queued" });
+    else this.options.changed();
   }
 
   private step(event: OutboxEvent): void {
@@ -169,7 +233,11 @@ export class Outbox {
     this.state = state;
     for (const effect of effects) this.run(effect);
     this.options.changed();
-    const idle = this.idle;
+    this.wakeIdle();
+  }
+
+  private wakeIdle(): void {
+    const { idle } = this;
     this.idle = [];
     for (const wake of idle) wake();
   }
@@ -262,13 +330,16 @@ export class Outbox {
   private drop(error: DaybookError, kind: "refused" | "discarded"): void {
     const { front } = this.queue;
     if (front === undefined) return;
-    this.queue.drop(this.options.environment.newId());
+    // Those behind it first: should this be cut off in between, nothing is sent under a number that has a hole before it.
+    for (const renumbered of this.queue.drop(this.options.environment.newId())) this.keeper?.keep(renumbered);
+    this.keeper?.forget(front.key);
     this.options.progress({ kind, key: front.key, events: front.events, error });
     this.waiting.get(front.key)?.reject(error);
     this.waiting.delete(front.key);
   }
 
   private settle({ key, events }: OutgoingGroup, results: readonly AppendResult[]): void {
+    this.keeper?.forget(key);
     this.options.progress({ kind: "acknowledged", key, events, results });
     this.waiting.get(key)?.resolve(results);
     this.waiting.delete(key);

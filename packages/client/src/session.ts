@@ -1,73 +1,23 @@
 import { type AppendInput, outgoingEvent } from "./append-input.js";
-import type { Connections } from "./connection.js";
+import { backoffMs } from "./backoff.js";
+import { CursorKeeper } from "./cursor-keeper.js";
 import { Emitter } from "./emitter.js";
-import type { Environment } from "./environment.js";
 import { asDaybookError, DaybookError } from "./errors.js";
 import { followEvents } from "./follow-events.js";
-import type { Http } from "./http.js";
-import { type AppendProgress, type AppendResult, Outbox, type OutboxStatus } from "./outbox.js";
-import type { OutgoingGroup } from "./outbox-queue.js";
+import { type AppendProgress, type AppendResult, Outbox } from "./outbox.js";
+import { SafeStore } from "./safe-store.js";
+import { SessionApi } from "./session-api.js";
+import type {
+  CloseOptions,
+  FollowOptions,
+  SessionEvents,
+  SessionOptions,
+  SessionSnapshot,
+  SessionStatus,
+} from "./session-types.js";
 import { Tail, type TailStatus } from "./tail.js";
-import { type RefreshToken, TokenKeeper } from "./token-keeper.js";
+import { TokenKeeper } from "./token-keeper.js";
 import type { EventPage, Gap, Identity, SessionEvent, SessionRecord } from "./wire.js";
-
-/** Where a session stands: of its tail, and of its outbox. */
-export interface SessionStatus {
-  readonly status: TailStatus;
-  readonly outbox: OutboxStatus;
-  /** Why the tail ended. */
-  readonly error?: DaybookError;
-}
-
-/** What a session tells its listeners. */
-export interface SessionEvents {
-  /** An event, each once, in order: replay first, then live. */
-  readonly event: SessionEvent;
-  /** Something failed. What can be tried again is tried again; this is to be shown or logged. */
-  readonly error: DaybookError;
-  /** The tail had to jump. It goes on after `next_cursor`. */
-  readonly gap: Gap;
-  readonly status: SessionStatus;
-  /** What happens to appends. */
-  readonly append: AppendProgress;
-}
-
-/** What is known now. The same object until something changes. */
-export interface SessionSnapshot extends SessionStatus {
-  /** The newest events in memory, contiguous. */
-  readonly events: readonly SessionEvent[];
-  /** The last seq that was seen. */
-  readonly lastSeq: number;
-  /** Appends that are not acknowledged, in order. */
-  readonly pending: readonly OutgoingGroup[];
-}
-
-export interface FollowOptions {
-  /** Events after this seq; 0 if left out: from the beginning. */
-  readonly cursor?: number;
-  /** Ends the loop. */
-  readonly signal?: AbortSignal;
-}
-
-export interface CloseOptions {
-  /** How long appends that are on their way may take; 10 s if left out. */
-  readonly timeoutMs?: number;
-}
-
-export interface SessionOptions {
-  readonly id: string;
-  readonly identity: Identity | undefined;
-  readonly actor: string | undefined;
-  readonly record: SessionRecord | undefined;
-  readonly token: string | undefined;
-  readonly refreshToken: RefreshToken | undefined;
-  readonly cursor: number;
-  readonly eventsMax: number;
-  readonly http: Http;
-  readonly connections: Connections;
-  readonly environment: Environment;
-  readonly closed: (session: Session) => void;
-}
 
 const PAGE_MAX = 1_000;
 const CLOSE_MS = 10_000;
@@ -88,40 +38,46 @@ export class Session implements AsyncDisposable {
   readonly record: SessionRecord | undefined;
   private readonly emitter = new Emitter<SessionEvents>();
   private readonly tokens: TokenKeeper;
+  private readonly api: SessionApi;
   private readonly tail: Tail;
   private readonly outbox: Outbox;
-  private readonly wakers = new Set<() => void>();
+  private readonly cursorKeeper: CursorKeeper | undefined;
+  /** The tail's beginning is known. */
+  private isPlaced: boolean;
+  private readonly watchers = new Set<() => void>();
   private known: SessionSnapshot | undefined;
   private told: string;
 
   constructor(private readonly options: SessionOptions) {
-    this.id = options.id;
+    const { id, environment, store, storePrefix, cursor } = options;
+    this.id = id;
     this.identity = options.identity;
     this.record = options.record;
-    const { environment, http } = options;
     const failed = (error: DaybookError): void => this.emitter.emit("error", error);
     const changed = (): void => this.changed();
-    this.tokens = new TokenKeeper(options.token, options.refreshToken, environment, {
-      changed: () => this.tail.tokenChanged(),
-      failed,
-    });
+    this.tokens = new TokenKeeper({ ...options, changed: () => this.tail.tokenChanged(), failed });
+    this.api = new SessionApi(id, options.http, this.tokens);
     this.tail = new Tail({
       ...options,
-      sessionId: options.id,
+      sessionId: id,
+      cursor: cursor ?? 0,
       tokens: this.tokens,
-      probe: () =>
-        http.once({ method: "GET", path: this.path("/events?limit=1"), token: this.tokens.current }),
+      probe: () => this.api.once("GET", "/events?limit=1", { token: this.tokens.current }),
       events: (events) => this.received(events),
       gap: (gap) => this.jumped(gap),
+      ended: failed,
       changed,
     });
+    const safe = store && new SafeStore(store, failed);
+    this.cursorKeeper = safe && new CursorKeeper(safe, `${storePrefix}cursor`);
+    this.isPlaced = cursor !== undefined;
     this.outbox = new Outbox({
       environment,
       tokens: this.tokens,
-      send: (body, token, signal) =>
-        http.once({ method: "POST", path: this.path("/append"), body, token, signal }),
+      send: (body, token, signal) => this.api.once("POST", "/append", { body, token, signal }),
       progress: (progress) => this.progressed(progress),
       changed,
+      ...(safe && { kept: { store: safe, prefix: `${storePrefix}outbox/` } }),
     });
     this.told = toldOf(this.standing());
   }
@@ -185,9 +141,17 @@ export class Session implements AsyncDisposable {
     return stop;
   }
 
-  /** Starts the tail, as the first listener for `event` does; also again after it ended. */
+  /**
+   * Starts the tail, as the first listener for `event` does; also again after it ended. It begins where `cursor` said, or
+   * else where this client's listeners had come to, if there is a store that knows, or else at the beginning.
+   */
   connect(): void {
-    this.tail.start();
+    if (this.isPlaced || this.cursorKeeper === undefined) this.tail.start();
+    else
+      void this.cursorKeeper.load().then((cursor) => {
+        this.place(cursor ?? 0);
+        this.tail.start();
+      });
   }
 
   /**
@@ -202,26 +166,22 @@ export class Session implements AsyncDisposable {
    * }
    */
   events({ cursor = 0, signal }: FollowOptions = {}): AsyncGenerator<SessionEvent, void, undefined> {
-    if (
-      this.tail.status === "idle" &&
-      this.tail.window.cursor === this.options.cursor &&
-      this.options.cursor === 0
-    )
-      this.tail.window.reset(cursor);
+    // If nobody else has said where the tail begins: what is before would come for nobody.
+    this.place(cursor);
     this.connect();
-    return followEvents(
-      {
-        held: (after) => this.tail.window.after(after),
-        page: (after) => this.page(`cursor=${after}`, signal),
-        end: () => this.ending(),
-        changed: (wake) => {
-          this.wakers.add(wake);
-          return () => void this.wakers.delete(wake);
-        },
+    const { clock, random } = this.options.environment;
+    const source = {
+      held: (after: number) => this.tail.window.after(after),
+      page: async (after: number) => (await this.page(`cursor=${after}`, signal)).events,
+      end: () => this.ending(),
+      watch: (changed: () => void) => {
+        this.watchers.add(changed);
+        return () => void this.watchers.delete(changed);
       },
-      cursor,
-      signal,
-    );
+      pause: (failures: number) =>
+        new Promise<void>((resolve) => void clock.after(backoffMs(failures, random()), resolve)),
+    };
+    return followEvents(source, cursor, signal);
   }
 
   /**
@@ -266,12 +226,10 @@ export class Session implements AsyncDisposable {
     return this.known;
   }
 
-  /** Goes on with a paused outbox, the refused append first. A new token may be given. */
+  /** Goes on with a paused outbox, the refused append first, and with a tail that ended for its token. */
   resume({ token }: { readonly token?: string } = {}): void {
-    if (token !== undefined) {
-      this.tokens.replace(token);
-      this.tail.tokenChanged();
-    }
+    if (token !== undefined) this.tokens.replace(token);
+    if (this.tail.reason?.isAuth === true) this.tail.start();
     this.outbox.resume();
   }
 
@@ -303,21 +261,15 @@ export class Session implements AsyncDisposable {
     return this.close();
   }
 
-  private path(rest: string): string {
-    return `/v1/sessions/${encodeURIComponent(this.id)}${rest}`;
+  /** Where the tail begins, unless that is settled. */
+  private place(cursor: number): void {
+    if (this.isPlaced) return;
+    this.isPlaced = true;
+    this.tail.window.reset(cursor);
   }
 
-  /** A read, with another token if the one there is was refused. */
   private async page(query: string, signal?: AbortSignal): Promise<EventPage> {
-    const token = this.tokens.current;
-    const call = { method: "GET", path: this.path(`/events?${query}`), signal } as const;
-    try {
-      return (await this.options.http.call({ ...call, token })) as EventPage;
-    } catch (error) {
-      if (!asDaybookError(error).isAuth || token === undefined) throw error;
-      const another = await this.tokens.refresh(token);
-      return (await this.options.http.call({ ...call, token: another })) as EventPage;
-    }
+    return (await this.api.call("GET", `/events?${query}`, { signal })) as EventPage;
   }
 
   /** A cursor beyond the end is no mistake of somebody who asks for a range. */
@@ -334,6 +286,8 @@ export class Session implements AsyncDisposable {
     this.outbox.seen(events);
     this.changed();
     for (const event of events) this.emitter.emit("event", event);
+    // After the listeners: an event is rather told twice than never.
+    if (this.emitter.has("event")) this.cursorKeeper?.save(this.cursor);
   }
 
   private jumped(gap: Gap): void {
@@ -365,7 +319,7 @@ export class Session implements AsyncDisposable {
       this.told = told;
       this.emitter.emit("status", standing);
     }
-    for (const wake of [...this.wakers]) wake();
+    for (const watcher of [...this.watchers]) watcher();
   }
 
   /** Why nothing more can come, if so. */

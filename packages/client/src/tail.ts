@@ -31,6 +31,8 @@ export interface TailOptions {
   /** New events, each once, in order. */
   readonly events: (events: readonly SessionEvent[]) => void;
   readonly gap: (gap: Gap) => void;
+  /** Nothing more will come. */
+  readonly ended: (error: DaybookError) => void;
   /** Its status may be another. */
   readonly changed: () => void;
 }

@@ -3,6 +3,7 @@ import type { Identity } from "./wire.js";
 
 /** What a client may know of its own token. Only the server can tell whether it is true. */
 export interface TokenClaims {
+  readonly tenant: string | undefined;
   readonly sessionId: string | undefined;
   readonly actor: string | undefined;
   readonly identity: Identity | undefined;
@@ -13,7 +14,15 @@ export interface TokenClaims {
 /** Reads a token without checking it. @throws DaybookError invalid_token */
 export function readClaims(token: string): TokenClaims {
   const claims = payloadOf(token);
-  const { sub, session_id: sessionId, principal_id: id, principal_type: type, exp, iat } = claims;
+  const {
+    sub,
+    tenant_id: tenant,
+    session_id: sessionId,
+    principal_id: id,
+    principal_type: type,
+    exp,
+    iat,
+  } = claims;
   const actor =
     typeof id === "string" && typeof type === "string"
       ? `${type}:${id}`
@@ -21,6 +30,7 @@ export function readClaims(token: string): TokenClaims {
         ? sub
         : undefined;
   return {
+    tenant: typeof tenant === "string" ? tenant : undefined,
     sessionId: typeof sessionId === "string" ? sessionId : undefined,
     actor,
     identity: identityOf(actor),

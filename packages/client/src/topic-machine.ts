@@ -20,7 +20,7 @@ export interface TopicState {
   readonly failures: number;
   /** The token was fetched because the one before was refused. Were it refused as well, so would a third be. */
   readonly isFreshToken: boolean;
-  /** Why it ended. */
+  /** Why it ended, or needs another token. */
   readonly reason?: DaybookError;
 }
 
@@ -74,7 +74,8 @@ const TABLE: Table<TopicState, TopicEvent, TopicEffect> = {
   joining: {
     ...UP_AND_DOWN,
     down: GO_DOWN,
-    joined: (state) => become({ ...state, isFreshToken: false }, "joined", { kind: "stop_timer" }),
+    joined: ({ isUp, failures }) =>
+      become({ ...NOT_STARTED, isUp, failures }, "joined", { kind: "stop_timer" }),
     refused: (state, { error }, retryMs) => afterRefusal(state, error, retryMs),
     shut: (state, { error }) => end(state, error),
     kicked: (state, _event, retryMs) => wait(state, retryMs),
@@ -96,7 +97,8 @@ const TABLE: Table<TopicState, TopicEvent, TopicEffect> = {
   refreshing: {
     ...UP_AND_DOWN,
     token: tryJoin,
-    no_token: (state, { error }) => end(state, error),
+    // What the old token was refused for says more than that there is no new one.
+    no_token: (state, { error }) => end(state, state.reason ?? error),
     close: CLOSE,
   },
   ended: { ...UP_AND_DOWN, start: begin, close: CLOSE },
@@ -123,7 +125,7 @@ function tryJoin(state: TopicState): Next {
 function afterRefusal(state: TopicState, error: DaybookError, retryMs: RetryMs): Next {
   if (error.retryable) return wait(state, retryMs);
   return error.isAuth && !state.isFreshToken
-    ? fetchToken({ ...state, isFreshToken: true })
+    ? fetchToken({ ...state, isFreshToken: true, reason: error })
     : end(state, error);
 }
 

@@ -22,6 +22,8 @@ export interface TopicOptions {
   readonly joined: (response: Record<string, unknown>) => void;
   /** A push came. */
   readonly received: (event: string, payload: unknown) => void;
+  /** It will not be joined again by itself. */
+  readonly ended: (error: DaybookError) => void;
   /** Its state, or that of the connection below, is another. */
   readonly changed: () => void;
   /** Asks the server about the token, in a way that tells a bad one from no network. @throws DaybookError */
@@ -64,8 +66,7 @@ export class Topic implements TopicHolder {
 
   close(): void {
     this.step({ kind: "close" });
-    this.connection?.release(this.options.name);
-    this.connection = undefined;
+    this.release();
   }
 
   /** There is another token: the topic lives on with it. */
@@ -152,7 +153,18 @@ export class Topic implements TopicHolder {
     const { state, effects } = stepTopic(before, event, (failures) => backoffMs(failures, random()));
     this.state = state;
     for (const effect of effects) this.run(effect);
-    if (state.kind !== before.kind) this.options.changed();
+    if (state.kind === before.kind) return;
+    if (state.kind === "ended") this.release();
+    this.options.changed();
+    if (state.kind === "ended" && state.reason !== undefined) this.options.ended(state.reason);
+  }
+
+  /** Its token may be bad: no connection shall be opened with it. */
+  private release(): void {
+    const { connection } = this;
+    this.connection = undefined;
+    connection?.release(this.options.name);
+    this.step({ kind: "down" });
   }
 
   private run(effect: TopicEffect): void {

@@ -111,4 +111,6 @@ export interface LifecycleEvent {
   readonly created_at?: string;
   readonly updated_at?: string;
   readonly archived?: boolean;
+  /** Its place in the lifecycle feed. */
+  readonly cursor?: string;
 }

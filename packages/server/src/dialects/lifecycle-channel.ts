@@ -1,9 +1,15 @@
-import { type JsonShape, LIMITS, parseJson } from "@daybook/protocol";
+import { DaybookError, type JsonShape, LIMITS, parseJson } from "@daybook/protocol";
 import type { LifecycleItem } from "@daybook/engine";
 import type { Logger } from "pino";
 import type { Authenticator } from "../auth/authenticator.js";
 import type { Gate } from "../http/access.js";
-import { lifecycleJson, LifecycleTail, requireMayFollowLifecycle } from "../service/lifecycle-feed.js";
+import {
+  decodePlace,
+  encodePlace,
+  lifecycleJson,
+  LifecycleTail,
+  requireMayFollowLifecycle,
+} from "../service/lifecycle-feed.js";
 import type { SessionService } from "../service/session-service.js";
 import { logFailedRead } from "./log-failed-read.js";
 import { type Channel, failed, type Subscriber } from "./phoenix-socket.js";
@@ -17,12 +23,12 @@ export interface LifecycleChannelOptions {
   readonly logger: Logger;
 }
 
-const SHAPE: JsonShape = { members: { token: "value" } };
+const SHAPE: JsonShape = { members: { token: "value", cursor: "value" } };
 const DEPTH = { depthMax: LIMITS.jsonDepthMax + 4 };
 
 /**
- * Joins `lifecycle`: what happens to the tenant's sessions from now on. For what happened before there is
- * `GET /v1/lifecycle`.
+ * Joins `lifecycle`: what happens to the tenant's sessions from now on, or after a cursor: the join is answered with one,
+ * and each item has one, so that whoever comes back misses nothing. All that ever happened: `GET /v1/lifecycle`.
  * @throws DaybookError whose code is the join's reason
  */
 export async function joinLifecycle(
@@ -30,12 +36,13 @@ export async function joinLifecycle(
   payload: string,
   subscriber: Subscriber,
 ): Promise<Channel> {
-  const caller = await topicCaller(authenticator, subscriber, tokenIn(payload));
+  const { token: joinToken, cursor } = membersOf(payload);
+  const caller = await topicCaller(authenticator, subscriber, joinToken);
   gate.countPush(caller);
   requireMayFollowLifecycle(caller);
   const { tenant } = caller.principal;
-  const { end } = await service.engine.lifecycle(tenant, { limit: 1 });
-  const tail = new LifecycleTail(service.engine, tenant, end, {
+  const place = cursor === undefined ? await newestPlace(service, tenant) : readPlace(cursor);
+  const tail = new LifecycleTail(service.engine, tenant, place, {
     send: (items) => items.map((item) => push(subscriber, item)).every(Boolean),
     end: (error) => {
       logFailedRead(logger, error);
@@ -45,10 +52,11 @@ export async function joinLifecycle(
   const token = new TopicToken(authenticator, caller, subscriber, () => tail.stop());
   let started = false;
   return {
+    joined: JSON.stringify({ cursor: encodePlace(place) }),
     handle: async (event, pushed) => {
       if (event !== "token") return failed("unmatched event");
       try {
-        return await token.replace(tokenIn(pushed), requireMayFollowLifecycle);
+        return await token.replace(membersOf(pushed).token, requireMayFollowLifecycle);
       } catch (error) {
         return refusedPush(error);
       }
@@ -65,9 +73,20 @@ export async function joinLifecycle(
   };
 }
 
-function tokenIn(payload: string): unknown {
+async function newestPlace({ engine }: SessionService, tenant: string): Promise<string> {
+  const { end } = await engine.lifecycle(tenant, { limit: 1 });
+  return end;
+}
+
+/** @throws DaybookError invalid_cursor */
+function readPlace(cursor: unknown): string {
+  if (typeof cursor === "string") return decodePlace(cursor);
+  throw new DaybookError("invalid_cursor", "cursor must be one that this channel gave.");
+}
+
+function membersOf(payload: string): { readonly token?: unknown; readonly cursor?: unknown } {
   const value = parseJson(payload, SHAPE, DEPTH);
-  return typeof value === "object" && value !== null && "token" in value ? value.token : undefined;
+  return typeof value === "object" && value !== null ? value : {};
 }
 
 /** A new session is active at once, and clients expect to be told so first. */
@@ -77,5 +96,8 @@ function push(subscriber: Subscriber, item: LifecycleItem): boolean {
     const activated = JSON.stringify({ kind: "session.activated", session_id: id, tenant_id: tenant });
     subscriber.push("lifecycle", Buffer.from(`{"event":${activated}}`));
   }
-  return subscriber.push("lifecycle", Buffer.from(`{"event":${lifecycleJson(item)}}`));
+  return subscriber.push(
+    "lifecycle",
+    Buffer.from(`{"event":${lifecycleJson(item, encodePlace(item.place))}}`),
+  );
 }
