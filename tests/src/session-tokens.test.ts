@@ -3,6 +3,7 @@ import { createSessionToken } from "@daybook/server";
 import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AuthServer, newId, type TokenApi } from "./support/auth-server.js";
+import { refusedUpgrade, tailUrl } from "./support/tail-socket.js";
 
 let auth: AuthServer;
 let key = "";
@@ -218,6 +219,23 @@ describe("a session token", () => {
   });
 });
 
+describe("times in a token", () => {
+  const outcome = async (claims: Record<string, unknown>): Promise<number> =>
+    (await auth.as(await auth.token(claims)).call("GET", "/v1/sessions")).status;
+
+  test("nbf and exp have a second of leeway and no more", async () => {
+    const now = Math.floor(Date.now() / 1000);
+    expect(await outcome({ nbf: now + 1 })).toBe(200);
+    expect(await outcome({ nbf: now + 30 })).toBe(401);
+    expect(await outcome({ exp: now - 3 })).toBe(401);
+  });
+
+  test("iat says when it was made, and keeps nobody out", async () => {
+    expect(await outcome({ iat: undefined })).toBe(200);
+    expect(await outcome({ iat: Math.floor(Date.now() / 1000) - 1_000_000 })).toBe(200);
+  });
+});
+
 describe("tokens in the wrong place", () => {
   const list = async (query: string, headers: Record<string, string>): Promise<string> => {
     const { status, json } = await auth.server.call("GET", `/v1/sessions${query}`, undefined, { headers });
@@ -235,6 +253,15 @@ describe("tokens in the wrong place", () => {
     ["in another header", () => list("", { "x-api-key": key })],
   ])("%s: 401, and the answer does not repeat it", async (_where, outcome) => {
     expect(await outcome()).toBe("401 unauthorized");
+  });
+
+  test("in the header and the query of a tail: it could speak for two callers", async () => {
+    const id = await api.create({ id: newId() });
+    const headers = { authorization: `Bearer ${key}` };
+    const refusal = await refusedUpgrade(tailUrl(auth.url, id, `?access_token=${key}`), { headers });
+    expect([refusal.status, refusal.json["error"]]).toEqual([401, "unauthorized"]);
+    const twice = await refusedUpgrade(tailUrl(auth.url, id, `?access_token=${key}&access_token=${key}`));
+    expect([twice.status, twice.headers["www-authenticate"]]).toEqual([401, 'Bearer realm="daybook"']);
   });
 
   test("the kind is read without regard to case", async () => {

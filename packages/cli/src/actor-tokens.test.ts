@@ -152,4 +152,9 @@ it("a session token is used as it is", async () => {
   expect((await runCli(["append", "s", "--agent", "drafter", "--text", "hi"], { env })).exitCode).toBe(0);
   expect(exchanges).toEqual([]);
   expect(sentWith(server, "/append")).toEqual([`Bearer ${token}`, `Bearer ${token}`]);
+  // Without a name it is whoever the token says: another actor would be refused.
+  expect((await runCli(["append", "s", "--text", "hi"], { env })).exitCode).toBe(0);
+  expect((await runCli(["append", "s", "--stdin", "--text"], { env, stdin: "hi\n" })).exitCode).toBe(0);
+  expect(server.eventsOf("s").map(({ actor }) => actor)).toEqual(["agent:drafter", undefined, undefined]);
+  expect(exchanges).toEqual([]);
 });

@@ -5,7 +5,7 @@ import type { Context } from "./context.js";
 import { withProducer, writeObject } from "./event-text.js";
 import { UsageFailure } from "./failures.js";
 import { jsonObject, nameOf, nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
-import { ActorTokens } from "./actor-tokens.js";
+import { ActorTokens, apiKeyClaims } from "./actor-tokens.js";
 import { append, type AppendTo } from "./session-calls.js";
 
 export interface AppendOptions {
@@ -34,6 +34,7 @@ const DEFAULT_TYPE = "chat.message";
 const HELP = `
 Prints seq=N deduped=false: the event's place in the session. It is on the server's disk by then.
 With an API key it is written as --agent or --user says: the key is exchanged for a session token of theirs.
+With a session token it is written as whom the token says.
 If the answer is lost on the way the event is sent again, and the server takes it once.
 
 With --stdin, one event for each line, sent in batches. A line is a JSON object,
@@ -79,12 +80,14 @@ export function addAppendCommand(program: Command, context: Context, args: reado
       checkCombination(options);
       const client = await context.client(command);
       const json = context.wantsJson(command);
-      const actor = new ActorTokens(client, context.io.clock, { session, actor: actorOf(options) });
+      const name = actorOf(options, client.connection.token);
+      const actor = new ActorTokens(client, context.io.clock, { session, actor: name });
       const to = { client, session, actor };
-      if (options.stdin === undefined) return appendOne(context, to, { options, json });
+      const members = membersOf(options, name);
+      if (options.stdin === undefined) return appendOne(context, to, { options, members, json });
       await appendFromStdin(context, to, {
         json,
-        members: membersOf(options),
+        members,
         isPlainText: options.text === true,
         producerId: options.producerId ?? `cli:${randomUUID()}`,
         fromLine: options.fromLine ?? 1,
@@ -112,11 +115,9 @@ function checkCombination(options: AppendOptions): void {
 }
 
 /** What the options say about an event, but for its payload. */
-function membersOf(options: AppendOptions): Map<string, string> {
-  const members = new Map([
-    ["type", JSON.stringify(options.type)],
-    ["actor", JSON.stringify(actorOf(options))],
-  ]);
+function membersOf(options: AppendOptions, actor: string | undefined): Map<string, string> {
+  const members = new Map([["type", JSON.stringify(options.type)]]);
+  if (actor !== undefined) members.set("actor", JSON.stringify(actor));
   if (options.source !== undefined) members.set("source", JSON.stringify(options.source));
   if (options.metadata !== undefined) members.set("metadata", options.metadata);
   if (options.refs !== undefined) members.set("refs", options.refs);
@@ -126,20 +127,24 @@ function membersOf(options: AppendOptions): Map<string, string> {
   return members;
 }
 
-function actorOf(options: AppendOptions): string {
+/** Undefined: whoever the token speaks for. A token that is no API key is one principal's, and cannot be another's. */
+function actorOf(options: AppendOptions, token: string | undefined): string | undefined {
   if (options.agent !== undefined) return `agent:${options.agent}`;
-  return options.user === undefined ? DEFAULT_ACTOR : `user:${options.user}`;
+  if (options.user !== undefined) return `user:${options.user}`;
+  const isPrincipals = token !== undefined && apiKeyClaims(token) === undefined;
+  return isPrincipals ? undefined : DEFAULT_ACTOR;
 }
 
 interface OneAppend {
   readonly options: AppendOptions;
+  readonly members: ReadonlyMap<string, string>;
   readonly json: boolean;
 }
 
 async function appendOne(context: Context, to: AppendTo, job: OneAppend): Promise<void> {
   const { options } = job;
   const payload = options.payload ?? JSON.stringify({ text: options.text });
-  const event = withProducer(membersOf(options).set("payload", payload), `cli:${randomUUID()}`, 1);
+  const event = withProducer(new Map([...job.members, ["payload", payload]]), `cli:${randomUUID()}`, 1);
   if (options.expectedSeq !== undefined) event.set("expected_seq", String(options.expectedSeq));
   const answer = await append(to, writeObject(event));
   if (job.json) return context.print(answer);

@@ -1,8 +1,7 @@
 import type { Command } from "commander";
 import { configFolder, configPath, readConfig, writeConfig } from "./config-file.js";
-import { checkBaseUrl, resolveConnection } from "./connection.js";
+import { checkBaseUrl, checkToken, resolveConnection } from "./connection.js";
 import { addGlobalOptions, type Context } from "./context.js";
-import { UsageFailure } from "./failures.js";
 
 const HELP = `
 The file is readable by you alone. What counts, first to last: flag, environment
@@ -60,15 +59,10 @@ function addSet(
 }
 
 async function keyOf(context: Context, value: string): Promise<string> {
-  let key = value;
-  if (value === "-") {
-    const chunks: Buffer[] = [];
-    for await (const chunk of context.io.stdin) chunks.push(Buffer.from(chunk as Buffer));
-    key = Buffer.concat(chunks).toString("utf8").trim();
-  }
-  // It goes into a header: a line end in it would fail at each call, and say so much less clearly.
-  if (!/^[\x21-\x7e]+$/.test(key)) throw new UsageFailure("a key is one word of plain ASCII characters");
-  return key;
+  if (value !== "-") return checkToken(value);
+  const chunks: Buffer[] = [];
+  for await (const chunk of context.io.stdin) chunks.push(Buffer.from(chunk as Buffer));
+  return checkToken(Buffer.concat(chunks).toString("utf8"));
 }
 
 function addShow(config: Command, context: Context): void {

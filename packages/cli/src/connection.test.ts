@@ -35,6 +35,21 @@ describe("the connection", () => {
     });
   });
 
+  it("takes a token without the line end that files have, and refuses what no header can hold", async () => {
+    expect(chooseConnection({}, { DAYBOOK_TOKEN: "env-key\n" }, {}).token).toBe("env-key");
+    for (const token of ["a\nb", "two words", "ключ", " "]) {
+      for (const args of [
+        ["sessions", "list", "--token", token],
+        ["tail", "s", "--token", token],
+      ]) {
+        const ran = await runCli(args);
+        expect([ran.exitCode, ran.stdout]).toEqual([2, ""]);
+        expect(ran.stderr).toMatch(/^daybook: a key or token is one word/);
+        expect(ran.stderr).not.toContain(token.trim() === "" ? "\0" : token);
+      }
+    }
+  });
+
   it("takes URLs with a path, and drops the slash at the end", () => {
     expect(checkBaseUrl("https://host/daybook/")).toBe("https://host/daybook");
   });

@@ -42,7 +42,7 @@ export function chooseConnection(options: GlobalOptions, env: Io["env"], config:
   return {
     baseUrl: checkBaseUrl(url?.value ?? DEFAULT_BASE_URL),
     baseUrlFrom: url?.origin ?? "default",
-    token: token?.value,
+    token: token === undefined ? undefined : checkToken(token.value),
     tokenFrom: token?.origin,
   };
 }
@@ -55,6 +55,18 @@ function firstGiven(
     if (value !== undefined && value !== "") return { origin, value };
   }
   return undefined;
+}
+
+/**
+ * It goes into a header, where other characters would fail at each call. A line end behind it, as files and secrets of
+ * containers have it, is no part of it.
+ * @throws UsageFailure, which does not repeat it.
+ */
+export function checkToken(text: string): string {
+  const token = text.trim();
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new UsageFailure("a key or token is one word of plain ASCII characters, and this one is not");
+  return token;
 }
 
 /** @throws UsageFailure when this is no place a request could go to. */

@@ -76,12 +76,13 @@ class Server {
   }
 }
 
-/** Resolves once this many more lines have been shown. */
-async function untilShown(child: ChildProcess, lines: number): Promise<void> {
-  for (let shown = 0; shown < lines;) {
-    const [text] = (await once(child.stdout ?? child, "data")) as [string];
-    shown += text.split("\n").length - 1;
-  }
+/** Counts the lines a child shows, from now on; resolves once it has shown so many. */
+function linesShown(child: ChildProcess): (lines: number) => Promise<void> {
+  let shown = 0;
+  child.stdout?.on("data", (text: string | Buffer) => (shown += String(text).split("\n").length - 1));
+  return async (lines) => {
+    while (shown < lines) await once(child.stdout ?? child, "data");
+  };
 }
 
 function asModule(code: string): string {
@@ -212,8 +213,10 @@ describe("the daybook command", () => {
       " if (n === 2000) { clearInterval(timer); process.exitCode = 7 } }, 30)";
     const child = start(["exec", "s", ...at, "--", process.execPath, "-e", script]);
     const ended = endOf(child);
-    for (const lines of [200, 700]) {
-      await untilShown(child, lines);
+    const shown = linesShown(child);
+    // Counted from the start: however long a restart takes, the command comes so far.
+    for (const lines of [200, 900]) {
+      await shown(lines);
       await own.end("SIGKILL");
       own = await Server.start(join(home, "exec"), port);
     }
