@@ -75,17 +75,19 @@ async function start(
 }
 
 function whereAsJson(running: RunningServer): string {
-  const { url, publicUrl, opsUrl, dataDir, auth } = running;
+  const { url, publicUrl, opsUrl, grpcAddress, dataDir, auth } = running;
   return JSON.stringify({
     url,
     public_url: publicUrl,
     ops_url: opsUrl,
+    grpc_address: grpcAddress ?? null,
     data_dir: dataDir ?? null,
     auth,
   });
 }
 
-function whereAsText({ url, publicUrl, opsUrl, dataDir, auth }: RunningServer, keysDir: string): string {
+function whereAsText(running: RunningServer, keysDir: string): string {
+  const { url, publicUrl, opsUrl, grpcAddress, dataDir, auth } = running;
   const type = "-H 'content-type: application/json'";
   const token = auth === "jwt" ? ' -H "authorization: Bearer $KEY"' : "";
   const makeKey = `  KEY=$(npx daybook keys create --tenant demo --data-dir ${quoted(keysDir)})\n`;
@@ -94,6 +96,7 @@ function whereAsText({ url, publicUrl, opsUrl, dataDir, auth }: RunningServer, k
   return `Daybook listens on ${url}
 auth:     ${auth === "jwt" ? "jwt: every call brings a token" : "none: everybody on this machine may do everything"}
 ${auth === "jwt" ? known : ""}data:     ${dataDir ?? "in memory: everything is forgotten at the end"}
+gRPC:     ${grpcAddress ?? "off"}
 health:   ${opsUrl}/health/ready  (metrics: ${opsUrl}/metrics)
 API:      ${url}/docs
 
@@ -114,6 +117,6 @@ async function whyNotServing(error: unknown): Promise<unknown> {
   const { syscall } = error as { readonly syscall?: unknown };
   if (syscall !== "listen" && syscall !== "getaddrinfo") return whatTheStoreSays(error);
   return new CommandFailure(
-    `cannot listen: ${messageOf(error)}. Choose another address with --host, --port and --ops-port`,
+    `cannot listen: ${messageOf(error)}. Choose another address with --host, --port, --ops-port and --grpc-port`,
   );
 }

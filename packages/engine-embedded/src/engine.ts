@@ -14,6 +14,7 @@ import type {
   StateEntry,
   StatePage,
   StateQuery,
+  StoredEvent,
 } from "@daybook/engine";
 import type { Stand, Views } from "@daybook/views";
 import { Eraser } from "./eraser.js";
@@ -144,10 +145,11 @@ export class EmbeddedEngine implements Engine {
   async commitsOf(
     id: LogId,
     owner: string,
-    page: { after: number; through: number; limit: number },
-  ): Promise<readonly number[]> {
+    range: { after: number; through: number },
+    limits: ReadLimits,
+  ): Promise<readonly StoredEvent[]> {
     this.refuseIfClosing();
-    return this.stateReader.commitsOf(id, owner, page);
+    return this.stateReader.commitsOf(id, owner, range, limits);
   }
 
   messageSeqs(id: LogId, query: MessageQuery): readonly number[] {

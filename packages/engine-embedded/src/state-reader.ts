@@ -5,8 +5,8 @@ import {
   type StoredOperation,
   storedOperations,
 } from "@daybook/core";
-import type { StateEntry, StatePage, StateQuery, StoredEvent } from "@daybook/engine";
-import { decodeKeyVersion, type Key, ownerKey, stateKey, type Views } from "@daybook/views";
+import type { ReadLimits, StateEntry, StatePage, StateQuery, StoredEvent } from "@daybook/engine";
+import { decodeKeyVersion, ownerKey, stateKey, type Views } from "@daybook/views";
 import { lineageOf, type Stretch } from "./lineage.js";
 import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
@@ -59,22 +59,31 @@ export class StateReader {
     return this.filled(log, take(versionsAfter(log, key, page.after, atSeq), page.limit));
   }
 
-  /** Seqs of commits that changed keys of an owner. */
+  /** Commits that changed keys of an owner. */
   async commitsOf(
     id: LogId,
     owner: string,
-    page: { after: number; through: number; limit: number },
-  ): Promise<number[]> {
-    const { log, atSeq } = this.openAt(id, page.through);
+    { after, through }: { after: number; through: number },
+    { eventsMax, bytesMax }: ReadLimits,
+  ): Promise<StoredEvent[]> {
+    const { log, atSeq } = this.openAt(id, through);
     await this.viewWriter.caughtUp();
     const seqs: number[] = [];
-    const prefix: Key = ["a", log.number, owner];
-    for (const { key } of this.views.within(prefix, { after: ownerKey(log.number, owner, page.after) })) {
+    for (const { key } of this.views.within(["a", log.number, owner], {
+      after: ownerKey(log.number, owner, after),
+    })) {
       const seq = key[3] as number;
-      if (seq > atSeq || seqs.length === page.limit) break;
+      if (seq > atSeq || seqs.length === eventsMax) break;
       seqs.push(seq);
     }
-    return seqs;
+    const events: StoredEvent[] = [];
+    let bytes = 0;
+    for await (const event of this.reader.eventsAt(log, seqs)) {
+      bytes += event.bytes.length;
+      if (events.length > 0 && bytes > bytesMax) break;
+      events.push(event);
+    }
+    return events;
   }
 
   /** What is acknowledged from here on is no part of this read: every page of it stands at one seq. */

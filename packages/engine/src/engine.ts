@@ -183,14 +183,15 @@ export interface Engine {
   ): Promise<readonly StateEntry[]>;
 
   /**
-   * Seqs of the commits that changed keys of one owner (`ownerOfKey`), ascending. Only logs that are no sessions keep
-   * this. @throws DaybookError session_not_found
+   * The commits that changed keys of one owner (`ownerOfKey`) with `after` < seq ≤ `through`, ascending: a page, at
+   * least one if there is one. Only logs that are no sessions keep this. @throws DaybookError session_not_found
    */
   commitsOf(
     id: LogId,
     owner: string,
-    page: { after: number; through: number; limit: number },
-  ): Promise<readonly number[]>;
+    range: { readonly after: number; readonly through: number },
+    limits: ReadLimits,
+  ): Promise<readonly StoredEvent[]>;
 
   /**
    * The seqs of a log's durable messages, ascending; in time that does not grow with how many there are, nor with how

@@ -35,4 +35,21 @@ export const LIMITS = {
   stateValueBytesMax: 1024 * 1024,
   /** Forks of forks of …: a read walks up to the ancestor that holds what it wants. */
   forkDepthMax: 64,
+  /** A namespace and an agent of the state dialect. */
+  agentNameBytesMax: 256,
+  /** Keys and values of one transaction. */
+  transactionBytesMax: 8 * 1024 * 1024,
+  transactionOperationsMax: 10_000,
+  /** What the open transactions of a tenant may hold in memory, all together. */
+  stagedBytesMax: 64 * 1024 * 1024,
+  transactionMsDefault: 30_000,
+  transactionMsMax: 24 * 3600 * 1000,
+  /** Ended transactions are told from unknown ones this long … */
+  endedTransactionMsMax: 10 * 60 * 1000,
+  /** … as long as a tenant has no more of them than this. */
+  endedTransactionsMax: 100_000,
+  /** What gRPC clients take as one message by default. */
+  rpcAnswerBytesMax: 4 * 1024 * 1024,
+  /** A value of the largest size, however it is made up, as a Struct. */
+  rpcRequestBytesMax: 8 * 1024 * 1024,
 } as const;

@@ -3,6 +3,8 @@ import { describe, expect, test } from "vitest";
 import { buildApp, allRoutes } from "./app.js";
 import { Authenticator } from "./auth/authenticator.js";
 import { Gate } from "./http/access.js";
+import { statehouseRpcs } from "./dialects/statehouse-rpcs.js";
+import { RpcDoor } from "./http/rpc-door.js";
 import { DrainList } from "./http/drain.js";
 import { RateLimit } from "./http/rate-limit.js";
 import { Metrics } from "./metrics.js";
@@ -10,6 +12,9 @@ import { readSettings } from "./settings.js";
 
 /** What holds nobody's data, and so is for everybody. */
 const OPEN = ["/.well-known/jwks.json", "/docs", "/openapi.json", "/v1/socket/websocket"];
+
+/** What says only that there is a server, and which. */
+const OPEN_RPCS = ["Health", "Version"].map((rpc) => `/statehouse.v1.StatehouseService/${rpc}`);
 
 /** The paths of fastify's drawing of its routes: four characters a level, each line going on where its parent ends. */
 function pathsIn(drawing: string): string[] {
@@ -29,21 +34,36 @@ describe("the HTTP app", () => {
     const authenticator = new Authenticator("jwt", undefined as never, "https://d.example", undefined);
     const zero = (): number => 0;
     const limit = new RateLimit(0, "tenant");
+    const metrics = new Metrics({
+      ...{ viewLagBytes: zero, queueBytes: zero, openLogs: zero, erasuresPending: zero },
+      ...{ openTransactions: zero, stagedBytes: zero },
+    });
+    const logger = pino({ level: "silent" });
+    const gate = new Gate(authenticator, { tenant: limit, address: limit }, false);
+    const rpcs = statehouseRpcs({
+      ...{ state: undefined as never, transactions: undefined as never, version: "0" },
+      ...{ authenticator, metrics, logger },
+    });
+    expect(rpcs.filter(({ access }) => access === undefined).map(({ path }) => path)).toEqual(OPEN_RPCS);
     const parts = {
-      settings: readSettings({}, {}),
-      service: undefined as never,
-      metrics: new Metrics({ viewLagBytes: zero, queueBytes: zero, openLogs: zero, erasuresPending: zero }),
+      ...{
+        settings: readSettings({}, {}),
+        service: undefined as never,
+        metrics,
+        logger,
+        gate,
+        authenticator,
+      },
       drains: new DrainList(),
-      logger: pino({ level: "silent" }),
       origins: { allowed: ["*"], loopbackOnly: false },
-      gate: new Gate(authenticator, { tenant: limit, address: limit }, false),
-      authenticator,
+      door: new RpcDoor(rpcs, gate, logger),
     };
     const app = buildApp(parts);
     await app.ready();
     const served = pathsIn(app.printRoutes({ commonPrefix: false }));
     const table = allRoutes(parts).map(({ path }) => path);
-    expect([...new Set(served)].sort()).toEqual([...new Set([...table, ...OPEN])].sort());
+    const known = [...table, ...OPEN, ...parts.door.paths];
+    expect([...new Set(served)].sort()).toEqual([...new Set(known)].sort());
     await app.close();
   });
 });

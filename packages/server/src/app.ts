@@ -2,6 +2,7 @@ import { DaybookError } from "@daybook/protocol";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { registerDocs } from "./dialects/docs-routes.js";
+import { registerRpcs } from "./dialects/rpc-routes.js";
 import { sessionRoutes } from "./dialects/session-routes.js";
 import { stateRoutes } from "./dialects/state-routes.js";
 import { tailRoute } from "./dialects/tail-route.js";
@@ -16,6 +17,7 @@ import { createHttpApp } from "./http/http-app.js";
 import type { OriginPolicy } from "./http/origin-guard.js";
 import { refuseOtherMethods } from "./http/refuse-methods.js";
 import { registerRoutes, type Route } from "./http/route.js";
+import type { RpcDoor } from "./http/rpc-door.js";
 import type { Metrics } from "./metrics.js";
 import { ConversationService } from "./service/conversation-service.js";
 import type { SessionService } from "./service/session-service.js";
@@ -32,6 +34,7 @@ export interface AppParts {
   readonly origins: OriginPolicy;
   readonly gate: Gate;
   readonly authenticator: Authenticator;
+  readonly door: RpcDoor;
 }
 
 /** All calls of the HTTP API. */
@@ -67,6 +70,7 @@ export function buildApp(parts: AppParts): FastifyInstance {
   registerRoutes(app, routes, gate);
   refuseOtherMethods(app, routes);
   registerPublicKeys(app, authenticator);
+  registerRpcs(app, parts.door);
   // Its upgrades are taken before routing.
   app.get(SOCKET_PATH, () => {
     throw new DaybookError("invalid_websocket_upgrade", "Open this path as a WebSocket.");

@@ -7,6 +7,8 @@ export interface MetricSources {
   queueBytes(): number;
   openLogs(): number;
   erasuresPending(): number;
+  openTransactions(): number;
+  stagedBytes(): number;
 }
 
 const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
@@ -44,6 +46,10 @@ export class Metrics {
   readonly tailEvents = this.counter("daybook_tail_events_total", "Events sent to tails, replayed or live.", [
     "phase",
   ]);
+  readonly rpcs = this.counter("daybook_rpcs_total", "Calls of the state service, by rpc and result.", [
+    "rpc",
+    "result",
+  ]);
   readonly requests = this.counter("daybook_http_requests_total", "Answered requests, by status.", [
     "status",
   ]);
@@ -57,6 +63,12 @@ export class Metrics {
     this.gauge("daybook_open_logs", "Logs in memory.", () => sources.openLogs());
     this.gauge("daybook_erasures_pending", "Deleted sessions whose bytes are still being erased.", () =>
       sources.erasuresPending(),
+    );
+    this.gauge("daybook_open_transactions", "State transactions begun and not yet ended.", () =>
+      sources.openTransactions(),
+    );
+    this.gauge("daybook_staged_bytes", "Memory that open state transactions hold.", () =>
+      sources.stagedBytes(),
     );
   }
 

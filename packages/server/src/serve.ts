@@ -22,8 +22,13 @@ import { ignoreUpgrade } from "./http/ignore-upgrade.js";
 import { refuseSocket } from "./http/refuse-socket.js";
 import { Metrics } from "./metrics.js";
 import { OpsListener } from "./ops.js";
-import { buildApp } from "./app.js";
+import { buildApp, VERSION } from "./app.js";
 import { authOf, checkSettings } from "./check-settings.js";
+import { statehouseRpcs } from "./dialects/statehouse-rpcs.js";
+import { GrpcListener } from "./grpc.js";
+import { RpcDoor } from "./http/rpc-door.js";
+import { AgentState } from "./service/agent-state.js";
+import { StagedTransactions } from "./service/staged-transactions.js";
 import { SessionService } from "./service/session-service.js";
 import type { Settings } from "./settings.js";
 import { DaybookError } from "@daybook/protocol";
@@ -33,6 +38,8 @@ export interface RunningServer {
   /** By which clients know it: keys and tokens name it as their issuer. */
   readonly publicUrl: string;
   readonly opsUrl: string;
+  /** Where gRPC is served, as HOST:PORT; undefined when it is off. */
+  readonly grpcAddress: string | undefined;
   /** Undefined when nothing is kept on disk. */
   readonly dataDir: string | undefined;
   readonly auth: "none" | "jwt";
@@ -42,6 +49,7 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+const USUAL_GRPC_PORT = 50_051;
 /** What a stop may take beside waiting for requests; it is cut short then. */
 const STOP_MS_MAX = 5_000;
 /** How often connections that became idle are closed while draining. */
@@ -66,6 +74,7 @@ class Serving implements RunningServer {
   url = "";
   publicUrl = "";
   opsUrl = "";
+  grpcAddress: string | undefined;
   readonly dataDir: string | undefined;
   readonly auth: "none" | "jwt";
   readonly closed: Promise<number>;
@@ -76,6 +85,8 @@ class Serving implements RunningServer {
   private metrics: Metrics | undefined;
   private ops: OpsListener | undefined;
   private http: HttpServer | undefined;
+  private grpc: GrpcListener | undefined;
+  private readonly transactions = new StagedTransactions();
   private keys: OpenedKeys | undefined;
   private exitCode = 0;
   private stopping: Promise<void> | undefined;
@@ -96,6 +107,8 @@ class Serving implements RunningServer {
       queueBytes: () => this.engine?.queueBytes ?? 0,
       openLogs: () => this.engine?.openLogs ?? 0,
       erasuresPending: () => this.engine?.erasuresPending ?? 0,
+      openTransactions: () => this.transactions.openCount,
+      stagedBytes: () => this.transactions.bytes,
     });
     this.engine = await this.openStore(this.metrics);
     try {
@@ -103,6 +116,7 @@ class Serving implements RunningServer {
       this.opsUrl = await this.ops.listen(this.settings.opsPort);
       this.url = await this.listen(this.engine, this.metrics);
     } catch (error) {
+      await this.closeHttp();
       await this.ops?.close().catch(() => undefined);
       await this.keys?.close();
       await this.engine.close();
@@ -162,7 +176,13 @@ class Serving implements RunningServer {
       },
       settings.trustProxy,
     );
-    const parts = { service, metrics, drains, logger, origins, gate, authenticator };
+    const state = new AgentState(engine);
+    const rpcs = statehouseRpcs({
+      ...{ state, transactions: this.transactions, authenticator, metrics, logger },
+      version: VERSION,
+    });
+    const door = new RpcDoor(rpcs, gate, logger);
+    const parts = { door, state, service, metrics, drains, logger, origins, gate, authenticator };
     const app = buildApp({ settings, ...parts });
     const tails = new RawTails({ ...parts, pings: this.pings });
     const channels = new PhoenixSockets({
@@ -188,6 +208,7 @@ class Serving implements RunningServer {
     });
     const { port } = app.server.address() as AddressInfo;
     if (settings.port === 0) await this.publish(port);
+    await this.listenForGrpc(door);
     return `http://${hostInUrl(settings.host)}:${port}`;
   }
 
@@ -195,6 +216,21 @@ class Serving implements RunningServer {
     const { publicUrl, host } = this.settings;
     this.publicUrl = publicUrl ?? `http://${hostInUrl(reachable(host))}:${port}`;
     await this.keys?.publish(this.publicUrl);
+  }
+
+  private async listenForGrpc(door: RpcDoor): Promise<void> {
+    const { grpcPort, host, requestSeconds } = this.settings;
+    if (grpcPort === "off") return;
+    const grpc = new GrpcListener(door, requestSeconds);
+    try {
+      this.grpcAddress = `${hostInUrl(host)}:${await grpc.listen(grpcPort ?? USUAL_GRPC_PORT, host)}`;
+      this.grpc = grpc;
+    } catch (error) {
+      // Nobody asked for it: a second server on this machine must start as it did without gRPC.
+      const taken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+      if (!taken || grpcPort !== undefined) throw error;
+      this.logger.warn({ port: USUAL_GRPC_PORT }, "no gRPC: its port is taken; choose one with --grpc-port");
+    }
   }
 
   private takeUpgrades(server: HttpServer, tails: RawTails, channels: PhoenixSockets): void {
@@ -226,7 +262,8 @@ class Serving implements RunningServer {
     );
     watchdog.unref();
     this.drains.drain();
-    await this.closeHttp();
+    await Promise.all([this.closeHttp(), this.grpc?.close(this.settings.drainSeconds)]);
+    this.transactions.close();
     this.pings.close();
     await this.keys?.close();
     await this.engine?.close();

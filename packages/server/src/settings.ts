@@ -22,6 +22,8 @@ export interface Settings {
   readonly host: string;
   readonly port: number;
   readonly opsPort: number;
+  /** Left out: the usual one, if it is free. */
+  readonly grpcPort: number | "off" | undefined;
   readonly dataDir: string;
   readonly store: "embedded" | "memory";
   /** Left out: none on loopback, jwt elsewhere. */
@@ -58,6 +60,11 @@ function number(minimum: number, maximum: number): (value: string) => number {
       throw new Error(`must be a whole number from ${minimum} to ${maximum}, not ${JSON.stringify(value)}.`);
     return parsed;
   };
+}
+
+function numberOrOff(minimum: number, maximum: number): (value: string) => number | "off" {
+  const parse = number(minimum, maximum);
+  return (value) => (value === "off" ? value : parse(value));
 }
 
 function oneOf(...choices: readonly string[]): (value: string) => string {
@@ -110,6 +117,13 @@ export const SETTINGS: readonly Setting[] = [
     "port for health and metrics, always on 127.0.0.1; 0 takes a free one",
     4001,
     number(0, 65_535),
+  ),
+  setting(
+    "grpcPort",
+    "<number>",
+    "port for gRPC (agents' state); 0 takes a free one, off serves none. Left out: 50051, or none if that is taken",
+    undefined,
+    numberOrOff(0, 65_535),
   ),
   setting("dataDir", "<folder>", "where everything is kept", "./daybook-data", text),
   setting(

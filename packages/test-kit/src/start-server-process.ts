@@ -25,6 +25,7 @@ export class ServerProcess extends Api implements AsyncDisposable {
     lines: Interface,
     url: string,
     readonly opsUrl: string,
+    readonly grpcAddress: string,
     private readonly folder: { readonly path: string; readonly keep: boolean },
   ) {
     super(url);
@@ -65,8 +66,9 @@ export async function startServerProcess(options: StartOptions = {}): Promise<Se
   const [line] = (await Promise.race([once(lines, "line"), once(child, "close")])) as unknown[];
   if (typeof line !== "string")
     throw new Error(`the server did not start, exit code ${String(line)}: ${complaints}`);
-  const { url, ops_url } = JSON.parse(line) as { url: string; ops_url: string };
-  return new ServerProcess(child, lines, url, ops_url, { path, keep: options.dataDir !== undefined });
+  const where = JSON.parse(line) as { url: string; ops_url: string; grpc_address: string | null };
+  const folder = { path, keep: options.dataDir !== undefined };
+  return new ServerProcess(child, lines, where.url, where.ops_url, where.grpc_address ?? "", folder);
 }
 
 /** As variables, and none of those that happen to be set here. */

@@ -25,6 +25,11 @@ export class TestServer extends Api implements AsyncDisposable {
     return this.server.opsUrl;
   }
 
+  /** HOST:PORT, as gRPC clients want it. */
+  get grpcAddress(): string {
+    return this.server.grpcAddress ?? "";
+  }
+
   get closed(): Promise<number> {
     return this.server.closed;
   }
@@ -43,7 +48,15 @@ export class TestServer extends Api implements AsyncDisposable {
 export function testSettings(dataDir: string, { settings, store }: StartOptions = {}): Settings {
   return {
     ...readSettings(
-      { port: 0, opsPort: 0, dataDir, logLevel: "silent", reserveBytes: 0, store: store ?? "embedded" },
+      {
+        port: 0,
+        opsPort: 0,
+        grpcPort: 0,
+        dataDir,
+        logLevel: "silent",
+        reserveBytes: 0,
+        store: store ?? "embedded",
+      },
       {},
     ),
     ...settings,

@@ -5,7 +5,7 @@ import { createApiKey, type NewApiKey, type Settings } from "@daybook/server";
 import { Api, type CallAnswer, newDataDir, startServer, type TestServer } from "@daybook/test-kit";
 import { importJWK, type JWK, SignJWT } from "jose";
 
-export const ALL_SCOPES = ["session:create", "session:read", "session:append"];
+export const ALL_SCOPES = ["session:create", "session:read", "session:append", "state:read", "state:write"];
 
 /** Calls with one token. */
 export class TokenApi extends Api {

@@ -425,15 +425,13 @@ export function describeEngine(name: string, makeStore: () => Promise<StoreUnder
       const idOf = (agent: string, key: string): string =>
         encodeAgentKey({ namespace: "default", agent, key });
       const owner = (agent: string): string => agentPrefix({ namespace: "default", agent });
-      const page = (more = {}): { after: number; through: number; limit: number } => ({
-        ...{ after: 0, through: Number.MAX_SAFE_INTEGER, limit: 100 },
-        ...more,
-      });
+      const seqsOf = async (agent: string, range = {}, limits = ALL): Promise<number[]> => {
+        const whole = { after: 0, through: Number.MAX_SAFE_INTEGER, ...range };
+        return (await engine.commitsOf(AGENT_LOG, owner(agent), whole, limits)).map(({ seq }) => seq);
+      };
 
       it("is made by its first commit, and is in no list and no lifecycle feed", async () => {
-        await expect(engine.commitsOf(AGENT_LOG, owner("a"), page())).rejects.toMatchObject({
-          code: "session_not_found",
-        });
+        await expect(seqsOf("a")).rejects.toMatchObject({ code: "session_not_found" });
         expect(await commit(engine, [])).toBe(1);
         await create(engine, "s");
         for (let restart = 0; restart < 2; restart++) {
@@ -460,13 +458,12 @@ export function describeEngine(name: string, makeStore: () => Promise<StoreUnder
         for (let restart = 0; restart < 2; restart++) {
           for (const agent of ["a", "b", "c"]) {
             const expected = seqs[agent] ?? [];
-            expect(await engine.commitsOf(AGENT_LOG, owner(agent), page())).toEqual(expected);
-            expect(await engine.commitsOf(AGENT_LOG, owner(agent), page({ after: 20, through: 40 }))).toEqual(
+            expect(await seqsOf(agent)).toEqual(expected);
+            expect(await seqsOf(agent, { after: 20, through: 40 })).toEqual(
               expected.filter((seq) => seq > 20 && seq <= 40),
             );
-            expect(await engine.commitsOf(AGENT_LOG, owner(agent), page({ limit: 3 }))).toEqual(
-              expected.slice(0, 3),
-            );
+            expect(await seqsOf(agent, {}, { ...ALL, eventsMax: 3 })).toEqual(expected.slice(0, 3));
+            expect(await seqsOf(agent, {}, { ...ALL, bytesMax: 1 })).toEqual(expected.slice(0, 1));
           }
           await reopened();
         }

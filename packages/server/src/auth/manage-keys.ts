@@ -137,16 +137,12 @@ function checkNewKey({
   const why = whyNotAPrincipal("service", name);
   if (why !== undefined) throw new DaybookError("invalid_request", `The name ${why}.`);
   if (scopes.length === 0) throw new DaybookError("invalid_request", "A key needs at least one scope.");
-  for (const scope of scopes) if (!isKnownScope(scope)) throw unknownScope(scope);
+  for (const scope of scopes) if (!isScope(scope)) throw unknownScope(scope);
   if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > TTL_SECONDS_MAX)
     throw new DaybookError(
       "invalid_request",
       "A key must be good for a second at least, and 100 years at most.",
     );
-}
-
-function isKnownScope(scope: string): boolean {
-  return isScope(scope) || scope === "state:read" || scope === "state:write";
 }
 
 function unknownScope(scope: string): DaybookError {

@@ -4,7 +4,8 @@ import { Type } from "typebox";
 import type { Access } from "../http/access.js";
 import { type Call, type QueryParameter, type Route, sendJson } from "../http/route.js";
 import type { SessionService } from "../service/session-service.js";
-import { type StateDifference, StateService } from "../service/state-service.js";
+import type { StateDifference } from "../service/state-diff.js";
+import { StateService } from "../service/state-service.js";
 
 const READ: Access = { scope: "session:read", locked: "own" };
 const ERRORS = [

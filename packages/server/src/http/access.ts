@@ -17,6 +17,9 @@ export interface Access {
   readonly tokenInQuery?: boolean;
 }
 
+/** What of a request says who makes it: HTTP/2 has it too. */
+export type RequestHead = Pick<IncomingMessage, "headers" | "rawHeaders" | "socket">;
+
 /** Decides who may make a call. */
 export class Gate {
   constructor(
@@ -30,12 +33,17 @@ export class Gate {
     this.limits.tenant.take(caller.principal.tenant);
   }
 
+  /** Counts a call that everybody may make. @throws DaybookError rate_limited */
+  countOpen(request: RequestHead): void {
+    this.limits.address.take(this.addressOf(request));
+  }
+
   /**
    * The one token of a request. Two of them could speak for two callers, so that is refused; and a token in a query
    * ends up in logs and histories, so it is taken only where there is no other way.
    * @throws DaybookError unauthorized
    */
-  tokenOf(request: IncomingMessage, query: Query, { tokenInQuery = false }: Access): string | undefined {
+  tokenOf(request: RequestHead, query: Query, { tokenInQuery = false }: Access): string | undefined {
     if (this.authenticator.isOpen) return undefined;
     const inHeader = bearerToken(request);
     if (!query.has("access_token")) return inHeader;
@@ -51,7 +59,7 @@ export class Gate {
    * @throws DaybookError unauthorized, forbidden_scope, forbidden_session, rate_limited
    */
   admit(
-    request: IncomingMessage,
+    request: RequestHead,
     token: string | undefined,
     access: Access,
     sessionId: string | undefined,
@@ -71,7 +79,7 @@ export class Gate {
   }
 
   /** Behind a proxy that is trusted, the last address it vouches for; else the socket's. */
-  private addressOf(request: IncomingMessage): string {
+  private addressOf(request: RequestHead): string {
     const forwarded = request.headers["x-forwarded-for"];
     if (this.trustProxy && typeof forwarded === "string") return forwarded.split(",").at(-1)?.trim() ?? "";
     return request.socket.remoteAddress ?? "";
@@ -79,7 +87,7 @@ export class Gate {
 }
 
 /** The token of an `Authorization: Bearer` header. @throws DaybookError unauthorized for another kind, or for two */
-function bearerToken({ headers, rawHeaders }: IncomingMessage): string | undefined {
+function bearerToken({ headers, rawHeaders }: RequestHead): string | undefined {
   const { authorization } = headers;
   if (authorization === undefined) return undefined;
   // Node keeps the first of several and says nothing.

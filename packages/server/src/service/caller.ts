@@ -1,4 +1,5 @@
 import { DaybookError, type Principal } from "@daybook/protocol";
+import { SCOPES } from "../auth/scopes.js";
 
 /** Who makes a request, and what they may do. */
 export interface Caller {
@@ -18,7 +19,7 @@ export interface Caller {
 export const OPEN_CALLER: Caller = {
   principal: { tenant: "default", type: "service", id: "default" },
   anyActor: true,
-  scopes: new Set(["session:create", "session:read", "session:append", "state:read", "state:write"]),
+  scopes: new Set(SCOPES),
 };
 
 /** @throws DaybookError forbidden_scope */

@@ -1,0 +1,122 @@
+import { createConnectRouter, type HandlerContext } from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { compressionGzip } from "@connectrpc/connect-node";
+import { LIMITS } from "@daybook/protocol";
+import type { Logger } from "pino";
+import { type Authenticator, type TokenEnd, tokenEnded } from "../auth/authenticator.js";
+import { StatehouseService } from "../generated/statehouse/v1/statehouse_pb.js";
+import type { Access } from "../http/access.js";
+import { asDaybookError } from "../http/send-error.js";
+import type { Metrics } from "../metrics.js";
+import { asConnectError } from "./rpc-errors.js";
+import { CALLER, statehouseMethods, type StatehouseParts } from "./statehouse-methods.js";
+import { BINARY_FORM, JSON_FORM, type ValueForm } from "./statehouse-wire.js";
+
+export interface RpcOptions extends StatehouseParts {
+  readonly authenticator: Authenticator;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+/** One rpc, as the doors serve it. */
+export interface Rpc {
+  readonly path: string;
+  /** Left out: everybody may. */
+  readonly access: Access | undefined;
+  readonly binary: UniversalHandler;
+  readonly json: UniversalHandler;
+}
+
+const READ: Access = { scope: "state:read", locked: "none" };
+const WRITE: Access = { scope: "state:write", locked: "none" };
+
+type RpcName = keyof typeof StatehouseService.method;
+
+/** Who may call what. Tokens that are for one session have no business with agents' state. */
+const ACCESS: Readonly<Record<RpcName, Access | undefined>> = {
+  health: undefined,
+  version: undefined,
+  beginTransaction: WRITE,
+  write: WRITE,
+  delete: WRITE,
+  commit: WRITE,
+  abort: WRITE,
+  getState: READ,
+  getStateAtVersion: READ,
+  listKeys: READ,
+  scanPrefix: READ,
+  replay: READ,
+};
+
+/** All rpcs, in both forms of their messages, for gRPC, gRPC-web and Connect. */
+export function statehouseRpcs(options: RpcOptions): Rpc[] {
+  const [binary, json] = [BINARY_FORM, JSON_FORM].map((form) => handlersOf(options, form));
+  return (Object.keys(ACCESS) as RpcName[]).map((name) => {
+    const path = `/${StatehouseService.typeName}/${StatehouseService.method[name].name}`;
+    const [one, other] = [binary?.get(path), json?.get(path)];
+    if (one === undefined || other === undefined) throw new Error(`broken invariant: no handler for ${path}`);
+    return { path, access: ACCESS[name], binary: one, json: other };
+  });
+}
+
+function handlersOf(options: RpcOptions, form: ValueForm): Map<string, UniversalHandler> {
+  const router = createConnectRouter({
+    readMaxBytes: LIMITS.rpcRequestBytesMax,
+    // Requests may be compressed; answers are not: it costs more than it saves on the way to a machine nearby.
+    acceptCompression: [compressionGzip],
+    compressMinBytes: Number.MAX_SAFE_INTEGER,
+  });
+  const methods: Record<string, unknown> = {};
+  for (const [name, method] of Object.entries(statehouseMethods(options, form))) {
+    methods[name] = name === "replay" ? guardedStream(options, name, method) : guarded(options, name, method);
+  }
+  // The methods speak of values as this form has them, which generated types cannot say.
+  router.service(form.service, methods as never);
+  return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+}
+
+type Method = (request: never, context: HandlerContext) => unknown;
+
+/** Counts a call, and puts its errors into gRPC's terms. */
+function guarded(options: RpcOptions, name: string, method: Method): Method {
+  return async (request, context) => {
+    try {
+      const answer: unknown = await method(request, context);
+      options.metrics.rpcs.inc({ rpc: name, result: "ok" });
+      return answer;
+    } catch (error) {
+      throw failed(options, name, error);
+    }
+  };
+}
+
+/** The same for a stream, which also ends with its caller's token. */
+function guardedStream(options: RpcOptions, name: string, method: Method): Method {
+  return async function* (request, context) {
+    const caller = context.values.get(CALLER);
+    let end: TokenEnd | undefined;
+    const undo =
+      caller === undefined ? () => undefined : options.authenticator.onEnd(caller, (how) => (end = how));
+    try {
+      for await (const message of method(request, context) as AsyncIterable<unknown>) {
+        if (end !== undefined) throw tokenEnded(end);
+        yield message;
+      }
+      options.metrics.rpcs.inc({ rpc: name, result: "ok" });
+    } catch (error) {
+      throw failed(options, name, error);
+    } finally {
+      undo();
+    }
+  };
+}
+
+function failed({ metrics, logger }: RpcOptions, name: string, error: unknown): Error {
+  const shown = asConnectError(error);
+  const code = shown.metadata.get("daybook-error") ?? "cancelled";
+  metrics.rpcs.inc({ rpc: name, result: code });
+  if (code === "internal_error" || code === "storage_unavailable")
+    logger.error({ err: asDaybookError(error).cause ?? error, code, rpc: name }, "a call failed");
+  else logger.debug({ code, rpc: name }, "refused");
+  return shown;
+}
