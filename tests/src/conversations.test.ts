@@ -181,6 +181,64 @@ describe("an appended message", () => {
   });
 });
 
+describe("a message that is sent again", () => {
+  const send = (
+    id: string,
+    body: Record<string, unknown>,
+    headers: Record<string, string> = {},
+  ): Promise<CallAnswer> => server.call("POST", `/v1/conversations/${id}/messages`, body, { headers });
+  const hello = { message: text("user", "hello") };
+
+  test("with the same Idempotency-Key answers the first seq and writes nothing", async () => {
+    const id = await created();
+    const key = { "idempotency-key": "8e03978e-40d5-43dd-bc93-6894a57f9324" };
+    const first = await send(id, { ...hello, if_version: 0 }, key);
+    expect([first.status, first.json]).toEqual([201, { seq: 1, version: 1, token_count: 1 }]);
+    await say(server, id, "another");
+    const again = await send(id, { ...hello, if_version: 0 }, key);
+    expect([again.status, again.json]).toEqual([201, { seq: 1, version: 2, token_count: 1 }]);
+    const other = await send(id, { message: text("user", "changed") }, key);
+    expect([other.status, other.json.error]).toEqual([409, "idempotency_key_reused"]);
+    expect((await tailOf(server, id)).map(({ seq }) => seq)).toEqual([1, 2]);
+    const events = await server.allEvents(id);
+    expect(events.map((event) => event.idempotency_key)).toEqual([key["idempotency-key"], null]);
+  });
+
+  test("with the same producer_id and producer_seq, beside the message, does so too", async () => {
+    const id = await created();
+    const pair = { producer_id: "app", producer_seq: 7 };
+    expect((await send(id, { ...hello, ...pair })).json).toMatchObject({ seq: 1 });
+    expect((await send(id, { ...hello, ...pair })).json).toMatchObject({ seq: 1, version: 1 });
+    expect((await send(id, { message: text("user", "changed"), ...pair })).json.error).toBe(
+      "producer_replay_conflict",
+    );
+    expect((await send(id, { ...hello, ...pair, producer_seq: 9 })).json.error).toBe("producer_seq_conflict");
+    expect((await send(id, { ...hello, ...pair, producer_seq: 8 })).json).toMatchObject({ seq: 2 });
+    const [event] = await server.allEvents(id);
+    expect(event).toMatchObject({ producer_id: "app", producer_seq: 7, type: "message" });
+  });
+
+  test("names its key or its producer well, and only one of them", async () => {
+    const id = await created();
+    const refusals: [Record<string, unknown>, Record<string, string>, string][] = [
+      [{}, { "idempotency-key": "" }, "Idempotency-Key"],
+      [{}, { "idempotency-key": "x".repeat(257) }, "Idempotency-Key"],
+      [{ producer_id: "p" }, {}, "producer_seq"],
+      [{ producer_seq: 1 }, {}, "producer_id"],
+      [{ producer_id: "", producer_seq: 1 }, {}, "producer_id"],
+      [{ producer_id: "p", producer_seq: 0 }, {}, "producer_seq"],
+      [{ producer_id: "a\nb", producer_seq: 1 }, {}, "producer_id"],
+      [{ producer_id: "p", producer_seq: 1 }, { "idempotency-key": "k" }, "not both"],
+    ];
+    for (const [more, headers, named] of refusals) {
+      const { status, json } = await send(id, { ...hello, ...more }, headers);
+      expect([status, json.error]).toEqual([400, "invalid_message"]);
+      expect(json.message).toContain(named);
+    }
+    expect((await send(id, hello, { "idempotency-key": "x".repeat(256) })).status).toBe(201);
+  });
+});
+
 describe("if_version", () => {
   test("appends only onto the version it names, 0 at first", async () => {
     const id = await created();

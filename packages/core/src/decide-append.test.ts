@@ -16,6 +16,7 @@ class GivenLog implements Facts {
   readonly events = new Map<number, string>();
   private readonly windows = new Map<string, ProducerWindow>();
   private readonly keys = new Map<string, KeyVersion>();
+  private readonly idempotencyKeys = new Map<string, number>();
 
   constructor() {
     const header = { creator: { type: "user", id: "ann" }, title: null, metadata: "{}" };
@@ -24,6 +25,7 @@ class GivenLog implements Facts {
 
   producer = (id: string): ProducerWindow | undefined => this.windows.get(id);
   eventJson = (seq: number): string => this.events.get(seq) ?? expect.fail(`no event ${seq}`);
+  seqOfKey = (key: string): number | undefined => this.idempotencyKeys.get(key);
   key = (key: string): KeyVersion | undefined => this.keys.get(key);
   header = (): never => expect.fail("an append needs no header");
   headOf = (): never => expect.fail("an append asks about no other log");
@@ -33,7 +35,8 @@ class GivenLog implements Facts {
       this.head = applyEntry(this.head, entry, 0);
       if (entry.kind !== "event") continue;
       this.events.set(entry.seq, entry.json);
-      const { producer } = entry;
+      const { producer, idempotencyKey } = entry;
+      if (idempotencyKey !== undefined) this.idempotencyKeys.set(idempotencyKey, entry.seq);
       if (producer !== null)
         this.windows.set(producer.id, rememberPair(this.windows.get(producer.id), producer.seq, entry.seq));
       for (const operation of entry.state) {
@@ -303,11 +306,16 @@ describe("a pair that was seen before", () => {
   it("is named among the facts the command needs, as are the state keys", () => {
     const events = [
       event("p", 1),
-      event("q", 2, { producer: null, ...state('{"set":{"a":1},"delete":["b"],"if":{"c":1}}') }),
+      event("q", 2, {
+        producer: null,
+        idempotencyKey: "k",
+        ...state('{"set":{"a":1},"delete":["b"],"if":{"c":1}}'),
+      }),
     ];
     expect(needsOfAppend(many(events))).toEqual({
       pairs: [{ producerId: "p", producerSeq: 1 }],
       keys: ["a", "b", "c"],
+      idempotencyKeys: ["k"],
     });
   });
 });
@@ -382,4 +390,56 @@ it("refuses all of a batch when it refuses one: nothing of it is in the decision
   const decision = new GivenLog().decide(many([event("p", 1), event("p", 2), event("q", 1), event("q", 9)]));
   expect(decision.kind).toBe("reject");
   expect(decision).not.toHaveProperty("entries");
+});
+
+describe("a message with an idempotency key", () => {
+  const keyed = (key: string, more: Partial<NewEvent> = {}): NewEvent => ({
+    type: "message",
+    actor: "user:ann",
+    payload: '{"role":"user","parts":[{"type":"text","text":"hi"}]}',
+    producer: null,
+    idempotencyKey: key,
+    ...more,
+  });
+
+  it("is appended once, and a retry answers its seq whatever has happened since", () => {
+    const log = new GivenLog();
+    expect(log.append(keyed("a")).results).toEqual([{ seq: 1, deduped: false }]);
+    expect(log.append(event("p", 1), keyed("b")).lastSeq).toBe(3);
+    expect(log.append(keyed("a")).results).toEqual([{ seq: 1, deduped: true }]);
+    log.apply([{ kind: "close" }]);
+    expect(log.decide({ events: [keyed("a")], batch: false, expectedSeq: 0 })).toMatchObject({
+      kind: "answer",
+      answer: { results: [{ seq: 1, deduped: true }], lastSeq: 3 },
+    });
+  });
+
+  it("is refused with other content", () => {
+    const log = new GivenLog();
+    log.append(keyed("a"));
+    const others: Partial<NewEvent>[] = [
+      { payload: '{"role":"user","parts":[{"type":"text","text":"ho"}]}' },
+      { actor: "user:bob" },
+    ];
+    for (const more of others)
+      expect(refusal(log.decide(one(keyed("a", more)))).code).toBe("idempotency_key_reused");
+  });
+
+  it("is found in the very list it stands in", () => {
+    const log = new GivenLog();
+    expect(log.append(keyed("a"), keyed("b"), keyed("a")).results).toEqual([
+      { seq: 1, deduped: false },
+      { seq: 2, deduped: false },
+      { seq: 1, deduped: true },
+    ]);
+  });
+
+  it("counts only for messages that the server numbers: elsewhere the key is kept and no more", () => {
+    const log = new GivenLog();
+    log.append(keyed("a", { producer: { id: "p", seq: 1 } }), keyed("a", { type: "note" }));
+    expect(log.append(keyed("a"), keyed("a", { type: "note" })).results).toEqual([
+      { seq: 3, deduped: false },
+      { seq: 4, deduped: false },
+    ]);
+  });
 });

@@ -1,8 +1,7 @@
 import type { EventEntry, StateOperation } from "./entry.js";
 import { type Decision, type Facts, type Needs, reject, sessionNotFound } from "./decision.js";
-import { encodeEvent, type NewEvent, sameContent } from "./event-json.js";
+import { encodeEvent, foldedAs, type NewEvent, sameContent } from "./event-json.js";
 import type { Head } from "./head.js";
-import { isMessage } from "./message.js";
 import { seqOfPair } from "./producer-window.js";
 import { brokenCondition, type KeyVersion, keysOf, nextVersion } from "./state.js";
 
@@ -22,12 +21,14 @@ export interface Appended {
 export function needsOfAppend(command: Append): Needs {
   const pairs: { producerId: string; producerSeq: number }[] = [];
   const keys: string[] = [];
+  const idempotencyKeys: string[] = [];
   for (const event of command.events) {
     if (event.producer !== null)
       pairs.push({ producerId: event.producer.id, producerSeq: event.producer.seq });
+    else if (event.idempotencyKey !== undefined) idempotencyKeys.push(event.idempotencyKey);
     if (event.state !== undefined) keys.push(...keysOf(event.state));
   }
-  return { pairs, keys };
+  return { pairs, keys, idempotencyKeys };
 }
 
 /**
@@ -73,7 +74,7 @@ class AppendRun {
   }
 
   add(event: NewEvent, expectedSeq: number | undefined): Decision<never> | undefined {
-    const known = event.producer === null ? undefined : this.known(event.producer.id, event.producer.seq);
+    const known = this.known(event);
     if (known !== undefined) {
       if (!sameContent(known.json, event)) return replayConflict(event);
       this.results.push({ seq: known.seq, deduped: true });
@@ -118,14 +119,8 @@ class AppendRun {
   private commit(event: NewEvent): void {
     const seq = ++this.lastSeq;
     const operations = event.state?.operations ?? NO_OPERATIONS;
-    this.entries.push({
-      kind: "event",
-      seq,
-      json: encodeEvent(event, seq, this.insertedAt),
-      producer: event.producer,
-      state: operations,
-      isMessage: isMessage(event.type, event.payload),
-    });
+    const json = encodeEvent(event, seq, this.insertedAt);
+    this.entries.push({ kind: "event", seq, json, state: operations, ...foldedAs(event, event.producer) });
     this.results.push({ seq, deduped: false });
     if (this.isList) this.remember(event, operations, seq);
   }
@@ -140,8 +135,19 @@ class AppendRun {
     this.lastOfProducer.set(producer.id, producer.seq);
   }
 
+  /** What this event already became, if it is sent again. */
+  private known(event: NewEvent): { seq: number; json: string } | undefined {
+    if (event.producer !== null) return this.knownPair(event.producer.id, event.producer.seq);
+    const { idempotencyKey } = foldedAs(event, null);
+    if (idempotencyKey === undefined) return undefined;
+    const here = this.entries.find((entry) => entry.idempotencyKey === idempotencyKey);
+    if (here !== undefined) return here;
+    const seq = this.facts.seqOfKey(idempotencyKey);
+    return seq === undefined ? undefined : { seq, json: this.facts.eventJson(seq) };
+  }
+
   /** The event this pair already became: in the log, or earlier in this very list. */
-  private known(producerId: string, producerSeq: number): { seq: number; json: string } | undefined {
+  private knownPair(producerId: string, producerSeq: number): { seq: number; json: string } | undefined {
     if (producerSeq <= (this.lastOfProducer?.get(producerId) ?? 0)) {
       const here = this.entries.find(
         ({ producer }) => producer?.id === producerId && producer.seq === producerSeq,
@@ -163,9 +169,15 @@ class AppendRun {
 }
 
 function replayConflict(event: NewEvent): Decision<never> {
+  if (event.producer === null) {
+    return reject(
+      "idempotency_key_reused",
+      "This idempotency key was used before for a message with other content. Send the same message again, or take another key.",
+    );
+  }
   return reject(
     "producer_replay_conflict",
-    `producer_seq ${event.producer?.seq ?? 0} of this producer_id was used before for an event with other content. ` +
+    `producer_seq ${event.producer.seq} of this producer_id was used before for an event with other content. ` +
       "Send the same event again, or take the next producer_seq.",
   );
 }

@@ -24,6 +24,9 @@ class Folded implements Facts {
   producer(id: string): ProducerWindow | undefined {
     return this.windows.get(id);
   }
+  seqOfKey(): undefined {
+    return undefined;
+  }
   key(key: string): KeyVersion | undefined {
     return this.keys.get(key);
   }

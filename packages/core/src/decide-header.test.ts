@@ -31,6 +31,7 @@ const DELETED = given(create, { kind: "erase", session: SESSION });
 const factsWith = (header: SessionHeader): Facts => ({
   producer: () => undefined,
   eventJson: () => expect.fail("no event is needed"),
+  seqOfKey: () => undefined,
   key: () => undefined,
   header: () => header,
   headOf: () => expect.fail("no other log is asked about"),

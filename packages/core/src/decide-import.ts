@@ -1,8 +1,7 @@
 import { type Decision, type Facts, type Needs, reject, sessionNotFound } from "./decision.js";
 import type { EventEntry } from "./entry.js";
-import { encodeEvent, type NewEvent } from "./event-json.js";
+import { encodeEvent, foldedAs, type NewEvent } from "./event-json.js";
 import type { Head } from "./head.js";
-import { isMessage } from "./message.js";
 
 /** An event that has a history: it keeps its seq and the time it was first written. */
 export interface ImportedEvent {
@@ -42,14 +41,8 @@ export function decideImport(
     }
     const producer = contiguous(event.producer, facts, lastOf) ? event.producer : null;
     if (producer !== null) lastOf.set(producer.id, producer.seq);
-    entries.push({
-      kind: "event",
-      seq,
-      json,
-      producer,
-      state: event.state?.operations ?? [],
-      isMessage: isMessage(event.type, event.payload),
-    });
+    const state = event.state?.operations ?? [];
+    entries.push({ kind: "event", seq, json, state, ...foldedAs(event, producer) });
   }
   const answer = { lastSeq: head.lastSeq + entries.length };
   return entries.length === 0 ? { kind: "answer", answer } : { kind: "commit", entries, answer };

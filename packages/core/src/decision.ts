@@ -30,6 +30,8 @@ export interface Facts {
   producer(id: string): ProducerWindow | undefined;
   /** The stored JSON of an event that a named pair became, or that was named by its seq. */
   eventJson(seq: number): string;
+  /** The seq that the message with this idempotency key became, if the key is remembered. */
+  seqOfKey(idempotencyKey: string): number | undefined;
   /** The newest version of a state key, tombstones too. */
   key(key: string): KeyVersion | undefined;
   header(): SessionHeader;
@@ -40,6 +42,7 @@ export interface Facts {
 /** The facts a command needs, named before it is decided. */
 export interface Needs {
   readonly pairs?: readonly { readonly producerId: string; readonly producerSeq: number }[];
+  readonly idempotencyKeys?: readonly string[];
   readonly keys?: readonly string[];
   /** Stored events wanted by seq, as far as they exist. */
   readonly seqs?: readonly number[];

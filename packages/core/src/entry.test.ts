@@ -14,6 +14,7 @@ const event = (seq: number): Entry => ({
   producer: null,
   state: [],
   isMessage: false,
+  idempotencyKey: undefined,
 });
 const after = (...entries: Entry[]): Head | undefined =>
   entries.reduce<Head | undefined>((head, entry) => applyEntry(head, entry, 5), undefined);

@@ -14,6 +14,8 @@ export interface EventEntry {
   readonly state: readonly StateOperation[];
   /** It counts as a message of the conversation that the log is. */
   readonly isMessage: boolean;
+  /** What a retry of it is recognised by, when it has no producer. Only messages have one. */
+  readonly idempotencyKey: string | undefined;
 }
 
 /** A header change has no seq: it stands after one. */

@@ -1,4 +1,6 @@
 import { parseJson, type JsonShape, type RawJson, sameJson } from "@daybook/protocol";
+import type { EventEntry } from "./entry.js";
+import { isMessage } from "./message.js";
 import type { StateChange } from "./state.js";
 
 /** An event as a client sent it, checked, with its actor settled. */
@@ -31,6 +33,19 @@ export function encodeEvent(event: NewEvent, seq: number, insertedAt: string): s
     `,"metadata":${event.metadata ?? "{}"},"refs":${event.refs ?? "{}"},"payload":${event.payload}` +
     (event.state === undefined ? "}" : `,"state":${event.state.text}}`)
   );
+}
+
+/** What an event counts as in its log: made of what is stored, so that recovery says the same. */
+export function foldedAs(
+  event: Pick<NewEvent, "type" | "payload" | "idempotencyKey">,
+  producer: EventEntry["producer"],
+): Pick<EventEntry, "producer" | "isMessage" | "idempotencyKey"> {
+  const counts = isMessage(event.type, event.payload);
+  return {
+    producer,
+    isMessage: counts,
+    idempotencyKey: counts && producer === null ? event.idempotencyKey : undefined,
+  };
 }
 
 /** JSON.stringify is slow for what nearly every name is: a few plain characters. */

@@ -2,7 +2,16 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeEngine } from "@daybook/engine/contract";
+import { expect } from "vitest";
+import { checkFolder } from "./check-folder.js";
 import { openEngine, openMemoryEngine } from "./open-engine.js";
+
+/** Whatever a test did: the views it leaves are those that are made anew from its log. */
+async function checkedAndRemoved(folder: string): Promise<void> {
+  const { problems } = await checkFolder(folder);
+  await rm(folder, { recursive: true });
+  expect(problems).toEqual([]);
+}
 
 describeEngine("the durable store", async () => {
   const folder = await mkdtemp(join(tmpdir(), "daybook-contract-"));
@@ -24,7 +33,7 @@ describeEngine("the durable store with everything small", async () => {
   };
   return {
     open: (settings = {}) => openEngine(folder, { settings: { ...small, ...settings, reserveBytes: 0 } }),
-    remove: () => rm(folder, { recursive: true }),
+    remove: () => checkedAndRemoved(folder),
   };
 });
 

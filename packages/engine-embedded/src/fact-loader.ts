@@ -44,6 +44,10 @@ export class LoadedFacts implements Facts {
     return this.log?.window(id);
   }
 
+  seqOfKey(idempotencyKey: string): number | undefined {
+    return this.log?.idempotency?.seqOf(idempotencyKey);
+  }
+
   key(key: string): KeyVersion | undefined {
     return this.log?.key(key);
   }
@@ -77,6 +81,10 @@ export class LoadedFacts implements Facts {
         if (seq !== undefined && !this.isAtHand(log, seq)) seqs.push(seq);
       }
     }
+    for (const key of this.needs.idempotencyKeys ?? NO_KEYS) {
+      const seq = this.seqOfKey(key);
+      if (seq !== undefined && !this.isAtHand(log, seq)) seqs.push(seq);
+    }
     if (this.needs.seqs !== undefined) {
       for (const seq of this.needs.seqs) {
         if (seq <= (log.head?.lastSeq ?? 0) && !this.isAtHand(log, seq)) seqs.push(seq);
@@ -104,6 +112,8 @@ export class LoadedFacts implements Facts {
       this.readHeader = { at, header: await this.reader.headerAt(log.number, at) };
   }
 }
+
+const NO_KEYS: readonly string[] = [];
 
 function missing(what: string): never {
   throw new Error(`broken invariant: ${what} was not among the facts that the command named`);

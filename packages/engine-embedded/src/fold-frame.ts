@@ -1,4 +1,4 @@
-import { decodeEvent, decodeHeaderEntry, isMessage, storedOperations } from "@daybook/core";
+import { decodeEvent, decodeHeaderEntry, foldedAs, storedOperations } from "@daybook/core";
 import { hasMessageType } from "@daybook/engine";
 import type { FoldedEvent, FramePosition, LifecycleKind } from "@daybook/views";
 import { type FrameHeader, splitEvents } from "./frame-format.js";
@@ -20,17 +20,20 @@ export function foldFrame(log: LiveLog, header: FrameHeader, payload: Buffer, po
 
 function foldedEvent(header: FrameHeader, json: Buffer): FoldedEvent {
   const producer = header.unnumbered ? null : producerOf(json);
-  const mayBeMessage = hasMessageType(json);
-  if (!header.hasState && !mayBeMessage) return { producer, state: NO_STATE, isMessage: false };
-  const { type, payload, state } = decodeEvent(json.toString("utf8"));
+  if (!header.hasState && !hasMessageType(json)) return { ...PLAIN, producer };
+  const { type, payload, idempotency_key, state } = decodeEvent(json.toString("utf8"));
+  const event = {
+    type,
+    payload: payload.text,
+    ...(idempotency_key !== null && { idempotencyKey: idempotency_key }),
+  };
   return {
-    producer,
-    state: state === undefined ? NO_STATE : storedOperations(state),
-    isMessage: mayBeMessage && isMessage(type, payload.text),
+    ...foldedAs(event, producer),
+    state: state === undefined ? PLAIN.state : storedOperations(state),
   };
 }
 
-const NO_STATE: FoldedEvent["state"] = [];
+const PLAIN = { state: [], isMessage: false, idempotencyKey: undefined } as const;
 const PRODUCER_ID = ',"producer_id":"';
 const PRODUCER_SEQ = '","producer_seq":';
 /** The server's small members come first and nearly always end within this. */

@@ -29,6 +29,14 @@ export const AppendMessage = Type.Object({
   if_version: Type.Optional(
     Count(0, "The conversation's version as the caller knows it; anything else refuses."),
   ),
+  producer_id: Type.Optional(
+    Name(
+      "With `producer_seq` it makes retries safe, as for events. Without, the server numbers the message.",
+    ),
+  ),
+  producer_seq: Type.Optional(
+    Count(1, "The producer's own number of this message: any first number, then each time one more."),
+  ),
 });
 export type AppendMessage = Static<typeof AppendMessage>;
 

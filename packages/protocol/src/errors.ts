@@ -46,6 +46,7 @@ export const ERRORS = {
   session_has_forks: refused(409, "failed_precondition"),
   fork_too_deep: refused(409, "failed_precondition"),
   producer_replay_conflict: refused(409, "aborted"),
+  idempotency_key_reused: refused(409, "aborted"),
   producer_seq_conflict: conflict,
   expected_seq_conflict: conflict,
   expected_version_conflict: conflict,

@@ -30,6 +30,8 @@ export const LIMITS = {
   producerPairsMax: 1_024,
   /** … and this many per session; the least recently used producers are forgotten first. */
   sessionPairsMax: 65_536,
+  /** Messages are recognised by their idempotency keys this many back in a conversation. */
+  idempotencyKeysMax: 1_024,
   /** A state key: two of them and an agent identity still fit an LMDB key. */
   stateKeyBytesMax: 1024,
   stateValueBytesMax: 1024 * 1024,

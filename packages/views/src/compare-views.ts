@@ -6,7 +6,7 @@ import type { Views } from "./views.js";
 const DIFFERENCES_MAX = 20;
 
 /** Kinds of records that are kept by log number. */
-const OF_A_LOG = new Set(["h", "f", "p", "k", "v", "a", "o", "i", "z"]);
+const OF_A_LOG = new Set(["h", "f", "p", "k", "v", "a", "o", "q", "r", "i", "z"]);
 
 /**
  * Compares two sets of views record by record. Of erased logs only the name counts: how far their erasure has come is

@@ -7,20 +7,25 @@ import {
   type SessionHeader,
 } from "@daybook/core";
 import type { FramePosition, IndexRun } from "./frame-position.js";
+import { type RememberedKey, slotOf } from "./idempotency-keys.js";
 import { inSlices } from "./in-slices.js";
 import type { LifecycleNote } from "./lifecycle-note.js";
 import type { MessageChunk } from "./message-index.js";
 import type { OpenLog } from "./open-log.js";
 import type { NewKeyVersion } from "./state-versions.js";
 import {
+  decodeRememberedKey,
   encodeHeadRecord,
   encodeKeyVersion,
   encodeLifecycleNote,
+  encodeRememberedKey,
   encodeVersion,
   encodeWindow,
   erasingKey,
   headKey,
+  keyDigestKey,
   indexedKey,
+  keySlotKey,
   type Key,
   lifecycleKey,
   listKey,
@@ -67,12 +72,15 @@ interface Taken<Log extends OpenLog = OpenLog> {
   readonly keyVersions: readonly NewKeyVersion[];
   readonly messages: MessageChunk | undefined;
   readonly finishedChunks: readonly MessageChunk[];
+  readonly idempotencyKeys: number;
+  readonly rememberedKeys: readonly RememberedKey[];
   readonly lifecycle: readonly LifecycleNote[];
   readonly listedBefore: Listed | undefined;
 }
 
 const NO_RUNS: readonly IndexRun[] = [];
 const NO_CHUNKS: readonly MessageChunk[] = [];
+const NO_KEYS: readonly RememberedKey[] = [];
 
 /**
  * What a set of changed logs adds to the views. Collecting them costs nothing at once, however many they are: a log
@@ -122,6 +130,8 @@ export class Flush<Log extends OpenLog = OpenLog> {
       keyVersions: deleted ? [] : log.takeNewKeyVersions(),
       messages: chunks?.open,
       finishedChunks: chunks?.finished ?? NO_CHUNKS,
+      idempotencyKeys: log.idempotency?.count ?? 0,
+      rememberedKeys: (deleted ? undefined : log.idempotency?.take()) ?? NO_KEYS,
       lifecycle: log.newLifecycle.splice(0),
       listedBefore: log.listed,
     });
@@ -149,6 +159,7 @@ function* changesOf(taken: Taken, get: (key: Key) => unknown): Generator<Change>
   const { number } = taken.log;
   yield [headKey(number), encodeHeadRecord(taken)];
   for (const { ordinal, runs } of taken.finishedChunks) yield [messagesKey(number, ordinal), runs];
+  if (taken.rememberedKeys.length > 0) yield* remembered(taken, get);
   for (const run of taken.finishedRuns) yield [runKey(number, run), run.positions];
   for (const [producerId, window] of taken.windows)
     yield [producerKey(number, producerId), encodeWindow(window)];
@@ -166,6 +177,23 @@ function* changesOf(taken: Taken, get: (key: Key) => unknown): Generator<Change>
   }
   if (taken.head.status === "deleted") yield* erased(taken, get);
   else yield* listed(taken, get);
+}
+
+/** Those whose slots are taken again are forgotten first: one of them may be among the new ones. */
+function* remembered({ log, rememberedKeys }: Taken, get: (key: Key) => unknown): Generator<Change> {
+  for (const { ordinal } of rememberedKeys) {
+    const slot = slotOf(ordinal);
+    const before = get(keySlotKey(log.number, slot)) as string | undefined;
+    if (before === undefined) continue;
+    const key = keyDigestKey(log.number, before);
+    const found = get(key);
+    const isIts = found !== undefined && slotOf(decodeRememberedKey(before, found as never).ordinal) === slot;
+    if (isIts) yield [key];
+  }
+  for (const key of rememberedKeys) {
+    yield [keyDigestKey(log.number, key.digest), encodeRememberedKey(key)];
+    yield [keySlotKey(log.number, slotOf(key.ordinal)), key.digest];
+  }
 }
 
 function* listed(taken: Taken, get: (key: Key) => unknown): Generator<Change> {

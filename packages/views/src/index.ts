@@ -1,5 +1,6 @@
 export * from "./compare-views.js";
 export * from "./flush.js";
+export * from "./idempotency-keys.js";
 export * from "./in-slices.js";
 export * from "./frame-position.js";
 export * from "./lifecycle-note.js";

@@ -12,6 +12,7 @@ class PlainRecords implements LogRecords {
   key = (): undefined => undefined;
   version = (): undefined => undefined;
   messageChunk = (): undefined => undefined;
+  rememberedKey = (): undefined => undefined;
 }
 
 const NO_PARENTS: ParentLogs = { parentOf: () => undefined };
@@ -34,6 +35,7 @@ class Session {
       producer: { id, seq: from + index },
       state: [],
       isMessage: false,
+      idempotencyKey: undefined,
     }));
     this.log.foldEvents(events, this.lastSeq + 1, 1, { ...POSITION, count });
     this.lastSeq += count;
@@ -43,10 +45,10 @@ class Session {
   restart(): void {
     for (const [id, window] of this.log.takeNewWindows()) this.records.stored.set(id, window);
     const { id, head, pairs, openRun, lastEventMs, headerAt } = this.log;
-    const messages = undefined;
+    const [messages, idempotencyKeys] = [undefined, 0];
     if (id === undefined || head === undefined) throw new Error("an empty log");
     this.log = new OpenLog(1, id, this.records, NO_PARENTS);
-    this.log.restore({ id, head, pairs, openRun, lastEventMs, headerAt, messages });
+    this.log.restore({ id, head, pairs, openRun, lastEventMs, headerAt, messages, idempotencyKeys });
   }
 
   remembers(id: string, producerSeq: number): boolean {
@@ -120,7 +122,13 @@ describe("a session's memory of producers", () => {
     const session = new Session();
     for (let producer = 0; producer < 40; producer++) session.append(`p${producer}`, 1, 1);
     for (const [id, window] of session.log.takeNewWindows()) session.records.stored.set(id, window);
-    session.log.release({ finishedRuns: [], keyVersions: [], finishedChunks: [], header: undefined });
+    session.log.release({
+      finishedRuns: [],
+      keyVersions: [],
+      finishedChunks: [],
+      rememberedKeys: [],
+      header: undefined,
+    });
     expect(session.log.windows.size).toBe(0);
     expect(session.remembers("p3", 1)).toBe(true);
   });

@@ -17,6 +17,7 @@ import {
 } from "@daybook/core";
 import { LIMITS } from "@daybook/protocol";
 import { type FramePosition, type IndexRun, pushPosition, RUN_FRAMES } from "./frame-position.js";
+import { IdempotencyKeys, type KeyRecords, type RememberedKey } from "./idempotency-keys.js";
 import { type Listed, placeInLists } from "./flush.js";
 import { type LifecycleKind, lifecycleKindOf, type LifecycleNote } from "./lifecycle-note.js";
 import { type MessageChunk, MessageIndex, type MessageRecords } from "./message-index.js";
@@ -24,7 +25,7 @@ import type { HeadRecord } from "./records.js";
 import { type NewKeyVersion, StateVersions, type VersionRecords } from "./state-versions.js";
 
 /** What the views are asked for when memory does not have it. */
-export interface LogRecords extends VersionRecords, MessageRecords {
+export interface LogRecords extends VersionRecords, MessageRecords, KeyRecords {
   window(log: number, producerId: string): ProducerWindow | undefined;
   windows(log: number): Iterable<readonly [producerId: string, window: ProducerWindow]>;
 }
@@ -47,7 +48,7 @@ interface KnownWindow {
 }
 
 /** The part of an event entry that the views need; recovery reads only this much of an event. */
-export type FoldedEvent = Pick<EventEntry, "producer" | "state" | "isMessage">;
+export type FoldedEvent = Pick<EventEntry, "producer" | "state" | "isMessage" | "idempotencyKey">;
 
 /**
  * A log in memory: the fold of all its frames, of which the views have those up to their stand. The same fold runs
@@ -71,6 +72,8 @@ export class OpenLog {
   private versions: StateVersions | undefined;
   /** Of this log's own messages. Made with the first one. */
   messages: MessageIndex | undefined;
+  /** Made with the first idempotency key. */
+  idempotency: IdempotencyKeys | undefined;
   /** Changes of the session as a whole that the views do not have yet. */
   readonly newLifecycle: LifecycleNote[] = [];
   /** Some payloads are gone already: only an erase entry can follow. */
@@ -100,6 +103,8 @@ export class OpenLog {
     this.lastEventMs = record.lastEventMs;
     if (record.messages !== undefined)
       this.messages = new MessageIndex(this.number, this.records, record.messages);
+    if (record.idempotencyKeys > 0)
+      this.idempotency = new IdempotencyKeys(this.number, this.records, record.idempotencyKeys);
     if (record.head.status !== "deleted") {
       this.listed = placeInLists(record.head);
     }
@@ -118,6 +123,7 @@ export class OpenLog {
     this.versions = undefined;
     this.isStored = false;
     this.messages = undefined;
+    this.idempotency = undefined;
     this.newLifecycle.length = 0;
     this.zeroed = false;
     this.changedIn = undefined;
@@ -126,11 +132,12 @@ export class OpenLog {
   }
 
   /** Lets go of what the views have by now. */
-  release({ finishedRuns, keyVersions, finishedChunks, header }: Released): void {
+  release({ finishedRuns, keyVersions, finishedChunks, rememberedKeys, header }: Released): void {
     this.finishedRuns.splice(0, finishedRuns.length);
     if (this.header === header) this.header = undefined;
     this.versions?.release(keyVersions);
     this.messages?.release(finishedChunks.length);
+    this.idempotency?.release(rememberedKeys);
     if (this.windows.size > CACHED_MAX) {
       this.latest = undefined;
       for (const known of this.windows.values()) {
@@ -195,10 +202,7 @@ export class OpenLog {
     for (const event of events) {
       if (event.producer !== null) this.remember(event.producer, seq);
       if (event.state.length > 0) this.foldState(event.state, seq);
-      if (event.isMessage) {
-        this.messages ??= new MessageIndex(this.number, this.records);
-        this.messages.add(seq);
-      }
+      if (event.isMessage) this.foldMessage(event, seq);
       seq++;
     }
     this.lastEventMs = atMs;
@@ -240,6 +244,14 @@ export class OpenLog {
       this.headerAt = position;
       this.header = entry.header;
     }
+  }
+
+  private foldMessage({ idempotencyKey }: FoldedEvent, seq: number): void {
+    this.messages ??= new MessageIndex(this.number, this.records);
+    this.messages.add(seq);
+    if (idempotencyKey === undefined) return;
+    this.idempotency ??= new IdempotencyKeys(this.number, this.records);
+    this.idempotency.add(idempotencyKey, seq);
   }
 
   private foldState(operations: readonly StateOperation[], seq: number): void {
@@ -350,6 +362,7 @@ export interface Released {
   readonly finishedRuns: readonly IndexRun[];
   readonly keyVersions: readonly NewKeyVersion[];
   readonly finishedChunks: readonly MessageChunk[];
+  readonly rememberedKeys: readonly RememberedKey[];
   readonly header: SessionHeader | undefined;
 }
 

@@ -31,6 +31,7 @@ const RECORD: HeadRecord = {
   openRun: { nextSeq: 3, ordinal: 32, positions: [1, 96, 120, 0, 1, 300, 90, 2] },
   lastEventMs: 1_700_000_000_002,
   messages: { ordinal: 40, runs: [7, 1, 1] },
+  idempotencyKeys: 3,
 };
 
 describe("a record read back", () => {

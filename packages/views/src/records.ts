@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Head, KeyVersion, LogId, ProducerWindow } from "@daybook/core";
 import type { FramePosition, IndexRun, PackedPositions } from "./frame-position.js";
+import type { RememberedKey } from "./idempotency-keys.js";
 import { LIFECYCLE_KINDS, type LifecycleNote } from "./lifecycle-note.js";
 import type { MessageChunk } from "./message-index.js";
 
@@ -17,6 +18,8 @@ import type { MessageChunk } from "./message-index.js";
  *     ["v", log, key, version]                  → the seq of that version, tombstone or not; a fork's own ones only
  *     ["a", log, owner, seq]                    → 1: this commit changed keys of this agent (not of sessions)
  *     ["o", log, ordinal]                       → a finished chunk of the message index; a fork's own messages only
+ *     ["q", log, digest]                        → an idempotency key: which one it is, and its message's seq
+ *     ["r", log, slot]                          → the digest of the idempotency key in this slot of the ring
  *     ["l", tenant, archived, sort, value, id]  → log number: the lists
  *     ["m", tenant, digest, archived, id]       → log number: sessions by metadata, and forks by their parent
  *     ["y", tenant, segment, offset]            → a change of a session as a whole, in the order of the log
@@ -25,7 +28,7 @@ import type { MessageChunk } from "./message-index.js";
  */
 export type Key = (string | number)[];
 
-export const FORMAT = 4;
+export const FORMAT = 5;
 
 /** How far the log has been taken into the views: the next batch begins here. */
 export interface Stand {
@@ -44,6 +47,8 @@ export const producerKey = (log: number, producerId: string): Key => ["p", log, 
 export const stateKey = (log: number, key: string): Key => ["k", log, key];
 export const versionKey = (log: number, key: string, version: number): Key => ["v", log, key, version];
 export const ownerKey = (log: number, owner: string, seq: number): Key => ["a", log, owner, seq];
+export const keyDigestKey = (log: number, digest: string): Key => ["q", log, digest];
+export const keySlotKey = (log: number, slot: number): Key => ["r", log, slot];
 export const messagesKey = (log: number, ordinal: number): Key => ["o", log, ordinal];
 export const lifecycleKey = (tenant: string, { segment, offset }: FramePosition): Key => [
   "y",
@@ -94,6 +99,8 @@ export interface HeadRecord {
   readonly lastEventMs: number;
   /** Absent while there are no messages. */
   readonly messages: MessageChunk | undefined;
+  /** How many idempotency keys there were ever. */
+  readonly idempotencyKeys: number;
 }
 
 type HeadValue = [
@@ -115,12 +122,13 @@ type HeadValue = [
   openRun: [nextSeq: number, ordinal: number, positions: PackedPositions],
   lastEventMs: number,
   messages: [ordinal: number, ...runs: number[]] | [],
+  idempotencyKeys: number,
 ];
 
 const STATUSES = ["open", "closed", "deleted"] as const;
 
 export function encodeHeadRecord(record: HeadRecord): HeadValue {
-  const { id, head, pairs, headerAt, openRun, lastEventMs, messages } = record;
+  const { id, head, pairs, headerAt, openRun, lastEventMs, messages, idempotencyKeys } = record;
   return [
     id.tenant,
     id.id,
@@ -140,6 +148,7 @@ export function encodeHeadRecord(record: HeadRecord): HeadValue {
     [openRun.nextSeq, openRun.ordinal, openRun.positions],
     lastEventMs,
     messages === undefined ? [] : [messages.ordinal, ...messages.runs],
+    idempotencyKeys,
   ];
 }
 
@@ -156,6 +165,7 @@ export function decodeHeadRecord(
     run,
     lastEventMs,
     [ordinal, ...runs],
+    idempotencyKeys,
   ] = value;
   const [segment, offset, bytes] = at;
   return {
@@ -179,6 +189,7 @@ export function decodeHeadRecord(
     openRun: { nextSeq: run[0], ordinal: run[1], positions: run[2] },
     lastEventMs,
     messages: ordinal === undefined ? undefined : { ordinal, runs },
+    idempotencyKeys,
   };
 }
 
@@ -232,4 +243,12 @@ export function decodeLifecycleNote(
 ): LifecycleNote & { readonly log: number } {
   const position = { segment: key[2] as number, offset: key[3] as number, bytes, count: 0 };
   return { log, kind: LIFECYCLE_KINDS[kind] ?? "updated", atMs, version, position };
+}
+
+type RememberedKeyValue = [ordinal: number, seq: number];
+
+export const encodeRememberedKey = ({ ordinal, seq }: RememberedKey): RememberedKeyValue => [ordinal, seq];
+
+export function decodeRememberedKey(digest: string, [ordinal, seq]: RememberedKeyValue): RememberedKey {
+  return { digest, ordinal, seq };
 }

@@ -1,10 +1,12 @@
 import { type KeyVersion, LogId, type ProducerWindow } from "@daybook/core";
 import type { RootDatabase } from "lmdb";
 import type { IndexRun, PackedPositions } from "./frame-position.js";
+import type { RememberedKey } from "./idempotency-keys.js";
 import type { MessageChunk } from "./message-index.js";
 import type { LogRecords } from "./open-log.js";
 import {
   decodeHeadRecord,
+  decodeRememberedKey,
   decodeKeyVersion,
   decodeVersion,
   decodeWindow,
@@ -14,6 +16,7 @@ import {
   headKey,
   type HeadRecord,
   type Key,
+  keyDigestKey,
   messagesKey,
   metaKey,
   producerKey,
@@ -93,6 +96,11 @@ export class Views implements LogRecords {
   version(log: number, key: string, version: number): KeyVersion | undefined {
     const value = this.database.get(versionKey(log, key, version));
     return value === undefined ? undefined : decodeVersion(version, value as never);
+  }
+
+  rememberedKey(log: number, digest: string): RememberedKey | undefined {
+    const value = this.database.get(keyDigestKey(log, digest));
+    return value === undefined ? undefined : decodeRememberedKey(digest, value as never);
   }
 
   messageChunk(log: number, ordinal: number): MessageChunk | undefined {
@@ -207,7 +215,7 @@ export class Views implements LogRecords {
   /** Drops all that is left of an erased log but its name, and asks for a compacting copy at the next start. */
   async forget(log: number): Promise<void> {
     const record = this.record(log);
-    for (const kind of ["f", "p", "k", "v", "a", "o"]) await this.removeWithin([kind, log]);
+    for (const kind of ["f", "p", "k", "v", "a", "o", "q", "r"]) await this.removeWithin([kind, log]);
     void this.database.put(metaKey("compact"), true);
     if (record !== undefined) void this.database.put(headKey(log), forgottenHead(record));
     await this.database.remove(erasingKey(log));
@@ -265,5 +273,6 @@ function forgottenHead({ id, head }: HeadRecord): unknown {
     openRun,
     lastEventMs: 0,
     messages: undefined,
+    idempotencyKeys: 0,
   });
 }

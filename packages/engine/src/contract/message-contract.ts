@@ -1,7 +1,18 @@
-import type { NewEvent } from "@daybook/core";
+import type { Appended, NewEvent } from "@daybook/core";
+import { LIMITS } from "@daybook/protocol";
 import { describe, expect, it } from "vitest";
 import type { Engine } from "../engine.js";
-import { append, appendOne, create, erase, fork, note, sessionId } from "./commands.js";
+import {
+  append,
+  appendOne,
+  closeSession,
+  create,
+  erase,
+  factsOf,
+  fork,
+  note,
+  sessionId,
+} from "./commands.js";
 
 /** What every engine promises of messages. */
 export function describeMessages(store: {
@@ -105,6 +116,87 @@ export function describeMessages(store: {
         }
         await store.reopened();
       }
+    });
+
+    describe("that come with idempotency keys", () => {
+      const keyed = (key: string, text = "hi"): NewEvent => ({
+        ...message("p", 1),
+        payload: `{"role":"user","parts":[{"type":"text","text":"${text}"}]}`,
+        producer: null,
+        idempotencyKey: key,
+      });
+      const send = (event: NewEvent, id = "s", expectedSeq?: number): Promise<Appended> =>
+        append(store.engine(), id, {
+          events: [event],
+          batch: false,
+          ...(expectedSeq !== undefined && { expectedSeq }),
+        });
+      const results = async (event: NewEvent): Promise<Appended["results"][number] | undefined> =>
+        (await send(event)).results[0];
+
+      it("are recognised 1,024 back and no further, also after a restart", async () => {
+        await create(store.engine(), "s");
+        const total = LIMITS.idempotencyKeysMax + 30;
+        for (let first = 1; first <= total; first += 50) {
+          const count = Math.min(50, total - first + 1);
+          await Promise.all(Array.from({ length: count }, (_, index) => send(keyed(`key ${first + index}`))));
+        }
+        for (let life = 0; life < 3; life++) {
+          for (const n of [31, 32, 500, total])
+            expect(await results(keyed(`key ${n}`))).toEqual({ seq: n, deduped: true });
+          await store.reopened();
+        }
+        // Forgotten: what comes with it is a new message, and pushes out the oldest.
+        expect(await results(keyed("key 30"))).toEqual({ seq: total + 1, deduped: false });
+        expect(await results(keyed("key 31"))).toEqual({ seq: total + 2, deduped: false });
+        expect(await results(keyed("key 33"))).toEqual({ seq: 33, deduped: true });
+      });
+
+      it("are one however often they are sent at once, whatever is expected by then", async () => {
+        await create(store.engine(), "s");
+        const answers = await Promise.all(Array.from({ length: 20 }, () => send(keyed("once"), "s", 0)));
+        expect(answers.map(({ results: [result] }) => result?.seq)).toEqual(Array(20).fill(1));
+        expect(await from("s", 0)).toEqual([1]);
+        await closeSession(store.engine(), "s");
+        expect(await results(keyed("once"))).toEqual({ seq: 1, deduped: true });
+        await expect(send(keyed("twice"))).rejects.toMatchObject({ code: "session_closed" });
+      });
+
+      it("refuse other content under the same key, also after a restart", async () => {
+        await create(store.engine(), "s");
+        await send(keyed("k"));
+        for (let life = 0; life < 2; life++) {
+          for (const other of [keyed("k", "ho"), { ...keyed("k"), actor: "agent:b" }])
+            await expect(send(other)).rejects.toMatchObject({ code: "idempotency_key_reused" });
+          await store.reopened();
+        }
+        expect(await from("s", 0)).toEqual([1]);
+      });
+
+      it("have them each for itself: another log, a fork and a producer's event know nothing of them", async () => {
+        await create(store.engine(), "s");
+        await create(store.engine(), "other");
+        await send(keyed("k"));
+        await fork(store.engine(), "s", "f", 1);
+        expect((await send(keyed("k"), "other")).results).toEqual([{ seq: 1, deduped: false }]);
+        expect((await send(keyed("k"), "f")).results).toEqual([{ seq: 2, deduped: false }]);
+        const produced = { ...keyed("k"), producer: { id: "p", seq: 1 } };
+        expect(await results(produced)).toEqual({ seq: 2, deduped: false });
+        // It did not take the key, either.
+        expect(await results(keyed("k"))).toEqual({ seq: 1, deduped: true });
+      });
+
+      it("keep no producer", async () => {
+        await create(store.engine(), "s");
+        await send(keyed("k"));
+        await send({ ...message("p", 1), producer: null });
+        for (let life = 0; life < 2; life++) {
+          await factsOf(store.engine(), "s", {}, (_head, facts) => {
+            expect(facts.producer("daybook")).toBeUndefined();
+          });
+          await store.reopened();
+        }
+      });
     });
   });
 }

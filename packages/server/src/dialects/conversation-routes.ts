@@ -17,7 +17,7 @@ import type { Metrics } from "../metrics.js";
 import type { ConversationService } from "../service/conversation-service.js";
 import { messageJson, type StoredMessage } from "../service/message-json.js";
 import type { Query } from "../service/query.js";
-import { readAppendMessage, readPut } from "../service/read-conversation.js";
+import { type AppendMessageCommand, readAppendMessage, readPut } from "../service/read-conversation.js";
 import { HEADER_BODY_BYTES_MAX } from "../service/read-session.js";
 
 export interface ConversationRoutesOptions {
@@ -88,7 +88,9 @@ function appendRoute({ conversations, metrics, limits }: ConversationRoutesOptio
     path: "/v1/conversations/:id/messages",
     access: { scope: "session:append", locked: "own" },
     summary: "Append a message",
-    description: "Answered once it is on disk. The conversation has to be there.",
+    description:
+      "Answered once it is on disk. The conversation has to be there. A header `Idempotency-Key` makes retries safe: the " +
+      "same key with the same message answers the first seq and writes nothing. `producer_id` and `producer_seq` do so too.",
     body: AppendMessage,
     success: { status: 201, description: "Durable.", schema: AppendMessageResult },
     errors: [
@@ -98,17 +100,29 @@ function appendRoute({ conversations, metrics, limits }: ConversationRoutesOptio
       "conversation_not_found",
       "conversation_tombstoned",
       "conflict",
+      "idempotency_key_reused",
+      "producer_seq_conflict",
+      "producer_replay_conflict",
       "event_too_large",
       "event_store_backpressure",
       "storage_unavailable",
     ],
     handle: async (call) => {
       const { seq, version, tokenCount } = await metrics.measureAppend(async () =>
-        conversations.append(logId(conversations, call), readAppendMessage(call.body, call.caller, limits)),
+        conversations.append(logId(conversations, call), readMessage(call, limits)),
       );
       return sendJson(call.reply, 201, `{"seq":${seq},"version":${version},"token_count":${tokenCount}}`);
     },
   };
+}
+
+function readMessage(
+  { body, caller, request }: Call,
+  { eventBytesMax }: ConversationRoutesOptions["limits"],
+): AppendMessageCommand {
+  const key = request.headers["idempotency-key"];
+  const idempotencyKey = Array.isArray(key) ? key.join(", ") : key;
+  return readAppendMessage(body, caller, { eventBytesMax, idempotencyKey });
 }
 
 const limitParameter = {

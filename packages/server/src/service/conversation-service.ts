@@ -1,4 +1,4 @@
-import { decideAppend, decideClose, decidePut, type LogId } from "@daybook/core";
+import { decideClose, decidePut, type LogId } from "@daybook/core";
 import type { MessageQuery, Session } from "@daybook/engine";
 import { DaybookError } from "@daybook/protocol";
 import type { Caller } from "./caller.js";
@@ -35,17 +35,14 @@ export class ConversationService {
     return inConversationTerms(this.sessions.engine.transact(id, {}, (head) => decideClose(head)));
   }
 
-  /** Appends a message to a conversation that is there. The server numbers it: it takes no producer's place. */
+  /** Appends a message to a conversation that is there; one that is sent again answers what it became. */
   async append(id: LogId, { event, tokenCount, ifVersion }: AppendMessageCommand): Promise<AppendedMessage> {
     const command = {
       events: [event],
       batch: false,
       ...(ifVersion !== undefined && { expectedSeq: ifVersion }),
     };
-    const appended = this.sessions.engine.transact(id, {}, (head, facts, now) =>
-      decideAppend(head, facts, command, now),
-    );
-    const { results, lastSeq } = await inConversationTerms(appended);
+    const { results, lastSeq } = await inConversationTerms(this.sessions.append(id, command));
     return { seq: results[0]?.seq ?? lastSeq, version: lastSeq, tokenCount };
   }
 

@@ -9,6 +9,7 @@ import {
   whyNotAName,
 } from "@daybook/protocol";
 import type { Caller } from "./caller.js";
+import { ownName } from "./own-name.js";
 import { bodyReader, parseBody } from "./read-body.js";
 import { checkedMetadata } from "./read-session.js";
 
@@ -24,6 +25,8 @@ const APPEND_SHAPE: JsonShape = {
       },
     },
     if_version: "value",
+    producer_id: "value",
+    producer_seq: "value",
   },
 };
 /** The parts once more, as they came: checking opened them. */
@@ -46,11 +49,15 @@ export function readPut(body: Buffer | undefined): string {
   return metadata === undefined ? "{}" : checkedMetadata(metadata);
 }
 
-/** Reads a message to append. @throws DaybookError invalid_message, invalid_metadata, event_too_large */
+/**
+ * Reads a message to append.
+ * @param idempotencyKey what stands in the header `Idempotency-Key`
+ * @throws DaybookError invalid_message, invalid_metadata, event_too_large
+ */
 export function readAppendMessage(
   body: Buffer | undefined,
   { principal }: Caller,
-  { eventBytesMax }: { readonly eventBytesMax: number },
+  { eventBytesMax, idempotencyKey }: { eventBytesMax: number; idempotencyKey: string | undefined },
 ): AppendMessageCommand {
   if (body !== undefined && body.length > eventBytesMax) {
     throw new DaybookError(
@@ -58,9 +65,12 @@ export function readAppendMessage(
       `The message is over ${eventBytesMax} bytes. Keep large content elsewhere and refer to it.`,
     );
   }
-  const { message, if_version } = readAppendBody(body);
-  const why = whyNotAName(message.role);
-  if (why !== undefined) throw new DaybookError("invalid_message", `message.role ${why}.`);
+  const { message, if_version, ...input } = readAppendBody(body);
+  checkName("message.role", message.role);
+  checkName("Idempotency-Key", idempotencyKey);
+  const producer = readProducer(input);
+  if (producer !== null && idempotencyKey !== undefined)
+    throw new DaybookError("invalid_message", "Send an Idempotency-Key or a producer_id, not both.");
   const parts = partsOf(body);
   const tokenCount = countTokens(parts, message.token_count);
   if (tokenCount === undefined) throw new Error("broken invariant: parts that were checked make no message");
@@ -71,10 +81,34 @@ export function readAppendMessage(
     tokenCount,
   });
   return {
-    event: { type: MESSAGE_TYPE, payload, actor: actorOf(principal), producer: null },
+    event: {
+      type: MESSAGE_TYPE,
+      payload,
+      actor: actorOf(principal),
+      producer,
+      ...(idempotencyKey !== undefined && { idempotencyKey }),
+    },
     tokenCount,
     ifVersion: if_version,
   };
+}
+
+type ProducerInput = Pick<AppendMessage, "producer_id" | "producer_seq">;
+
+function readProducer({ producer_id: id, producer_seq: seq }: ProducerInput): NewEvent["producer"] {
+  checkName("producer_id", id);
+  if (id !== undefined && seq !== undefined) return { id: ownName(id), seq };
+  if (id === undefined && seq === undefined) return null;
+  const missing = id === undefined ? "producer_id" : "producer_seq";
+  throw new DaybookError(
+    "invalid_message",
+    `${missing} is missing: producer_id and producer_seq go together.`,
+  );
+}
+
+function checkName(what: string, name: string | undefined): void {
+  const why = name === undefined ? undefined : whyNotAName(name);
+  if (why !== undefined) throw new DaybookError("invalid_message", `${what} ${why}.`);
 }
 
 function partsOf(body: Buffer | undefined): string {
