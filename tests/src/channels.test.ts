@@ -450,6 +450,11 @@ describe("append on a channel", () => {
     [{ event: eventBody(1, { metadata: [] }) }, "invalid_metadata"],
     [{ event: eventBody(1, { expected_seq: 7 }) }, "expected_seq_conflict"],
     [{ events: [] }, "invalid_event"],
+    [{ events: null }, "invalid_event"],
+    [{ event: null }, "invalid_event"],
+    [{ event: eventBody(1), events: [eventBody(1)] }, "invalid_event"],
+    [{ event: eventBody(1), expected_seq: 0 }, "invalid_event"],
+    [{ events: [eventBody(1)], expected_seq: 7 }, "expected_seq_conflict"],
   ])("%j is refused with %s, as REST would", async (payload, code) => {
     const id = await session();
     using client = new PhoenixClient(auth.url, { token: api.token });

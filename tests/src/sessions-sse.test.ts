@@ -25,6 +25,13 @@ describe("the tail as server-sent events", () => {
     await eventually("a comment comes", () => stream.comments.length > 0);
   });
 
+  test("is asked for in any case and beside other types", async () => {
+    for (const accept of ["Text/Event-Stream", "text/html, text/event-stream;q=0.5"]) {
+      using stream = await open("", { accept });
+      expect(stream.response.headers.get("content-type")).toBe("text/event-stream");
+    }
+  });
+
   test("replays, then follows live; the id is the seq, the data the event's very JSON", async () => {
     await server.fill(id, { to: 3 });
     using stream = await open();

@@ -55,6 +55,7 @@ export function addExecCommand(program: Command, context: Context): void {
       300,
     )
     .addHelpText("after", HELP)
+    .showHelpAfterError("(put -- before the command: daybook exec SESSION -- COMMAND …; --help says more)")
     .action(async (session: string, commandLine: string[], options: ExecOptions, command: Command) => {
       const client = await context.client(command);
       context.exitCode = await exec(context, client, { session, commandLine, options });
@@ -69,10 +70,11 @@ interface Job {
 
 async function exec(context: Context, client: ServerClient, job: Job): Promise<number> {
   const { io } = context;
+  const actor = new ActorTokens(client, io.clock, { session: job.session, actor: job.options.as });
   // Before the command starts: what cannot be recorded at all is better not run.
   await ensureSession(client, job.session);
+  await actor.token();
   const giveUp = new AbortController();
-  const actor = new ActorTokens(client, io.clock, { session: job.session, actor: job.options.as });
   const outbox = openOutbox(context, { client, session: job.session, actor }, job, giveUp.signal);
   let interruptedBy: EndSignal | undefined;
   const interrupted = (signal: EndSignal): void => {

@@ -170,6 +170,18 @@ describe("daybook exec", () => {
     expect(await exec(stub, "console.log('ran')")).toMatchObject({ exitCode: 3, stdout: "" });
   });
 
+  it("says what is wrong with a command line, and how to write it", async () => {
+    const at = ["-u", "http://127.0.0.1:1"];
+    const bare = await runCli(["exec", "s", ...at, "ls", "-l"]);
+    expect([bare.exitCode, bare.stdout]).toEqual([2, ""]);
+    expect(bare.stderr).toContain("daybook exec SESSION -- COMMAND");
+    for (const actor of ["", "user:", ":x", "agent:"]) {
+      const ran = await runCli(["exec", "s", ...at, "--as", actor, "--", "ls"]);
+      expect([ran.exitCode, ran.stdout]).toEqual([2, ""]);
+      expect(ran.stderr).toContain("It must be like agent:drafter.");
+    }
+  });
+
   it("lets the command run to its end when the server refuses half-way, and says so", async () => {
     await using stub = await StubServer.start();
     const refuse = (): { status: number; body: unknown } => ({

@@ -33,6 +33,21 @@ describe("daybook sessions list", () => {
     });
   });
 
+  it("asks for what the flags say, and for the active ones when they say nothing", async () => {
+    await using stub = await StubServer.start();
+    stub.intercept = () => ({ status: 200, body: { sessions: [], next_cursor: null } });
+    await list(stub);
+    for (const which of ["active", "archived", "all"]) await list(stub, "--archived", which);
+    await list(stub, "--limit", "7", "--cursor", "c=1", "--sort", "updated", "--order", "desc");
+    expect(stub.requests.map(({ url }) => url)).toEqual([
+      "/v1/sessions?archived=false",
+      "/v1/sessions?archived=false",
+      "/v1/sessions?archived=true",
+      "/v1/sessions?archived=all",
+      "/v1/sessions?archived=false&limit=7&cursor=c%3D1&sort=updated&order=desc",
+    ]);
+  });
+
   it.each(["team", "=x", '{"a":{}}', '{"a":[1]}', "{oops"])("refuses the filter %s", async (filter) => {
     await using stub = await StubServer.start();
     const ran = await list(stub, "--metadata", filter);

@@ -35,8 +35,10 @@ export function nameOf(type: "agent" | "user"): (text: string) => string {
 
 /** `agent:drafter`; a bare name is an agent's. */
 export function actorFrom(text: string): string {
-  if (text === "") throw new InvalidArgumentError("It must be like agent:drafter.");
-  return text.includes(":") ? text : `agent:${text}`;
+  const actor = text.includes(":") ? text : `agent:${text}`;
+  if (!/^[^:]+:./.test(actor) || text === "")
+    throw new InvalidArgumentError("It must be like agent:drafter.");
+  return actor;
 }
 
 /** Adds a value of an option that may be given several times. */

@@ -10,7 +10,7 @@ import { Query, readAgent, readCursor, refuseBeyond } from "../service/query.js"
 import type { SessionService } from "../service/session-service.js";
 import { Tail } from "../service/tail.js";
 import { logFailedRead } from "./log-failed-read.js";
-import { openServerEvents } from "./server-events.js";
+import { asksForServerEvents, openServerEvents } from "./server-events.js";
 
 export interface EventStreamOptions {
   readonly service: SessionService;
@@ -28,7 +28,7 @@ export function streamEvents(
   { service, ...options }: EventStreamOptions,
   { caller, params, query, request, reply }: Call,
 ): FastifyReply {
-  if (request.headers.accept?.includes("text/event-stream") !== true) {
+  if (!asksForServerEvents(request)) {
     throw new DaybookError(
       "invalid_websocket_upgrade",
       "Open this path as a WebSocket, or ask for Accept: text/event-stream.",

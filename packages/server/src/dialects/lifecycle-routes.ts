@@ -14,7 +14,7 @@ import {
 } from "../service/lifecycle-feed.js";
 import type { SessionService } from "../service/session-service.js";
 import { logFailedRead } from "./log-failed-read.js";
-import { openServerEvents } from "./server-events.js";
+import { asksForServerEvents, openServerEvents } from "./server-events.js";
 import type { Metrics } from "../metrics.js";
 
 export interface LifecycleRoutesOptions {
@@ -101,8 +101,7 @@ async function readLifecycle(options: LifecycleRoutesOptions, call: Call): Promi
       "cursor must not be empty; leave it out to begin at the beginning.",
     );
   const place = cursor === undefined ? undefined : decodePlace(cursor);
-  if (request.headers.accept?.includes("text/event-stream") === true)
-    return streamLifecycle(options, call, place);
+  if (asksForServerEvents(request)) return streamLifecycle(options, call, place);
   const limit =
     query.integer("limit", "invalid_limit", { minimum: 1, maximum: LIMITS.pageSizeMax }) ??
     LIMITS.pageSizeDefault;

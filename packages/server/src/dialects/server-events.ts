@@ -1,4 +1,4 @@
-import type { FastifyReply } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Authenticator } from "../auth/authenticator.js";
 import type { DrainList } from "../http/drain.js";
 import type { Metrics } from "../metrics.js";
@@ -30,6 +30,11 @@ export interface ServerEvents {
   end(lastWords: string): void;
   /** Starts reading, and stops with the connection, the server or the caller's token. */
   follow(followed: Followed): void;
+}
+
+/** Does the caller ask for `text/event-stream`? */
+export function asksForServerEvents({ headers }: FastifyRequest): boolean {
+  return headers.accept?.toLowerCase().includes("text/event-stream") === true;
 }
 
 /** Takes the response over from fastify, with the headers that were set so far. */

@@ -201,9 +201,18 @@ const EVENTS = Buffer.from('{"events":');
 const CLOSE = Buffer.from("}");
 
 function bodyOf(event: unknown, events: unknown, expectedSeq: unknown): Buffer {
-  if (event instanceof RawJson) return Buffer.from(event.text);
-  if (!(events instanceof RawJson))
+  if ((event === undefined) === (events === undefined))
     throw new DaybookError("invalid_event", "Push append with event, or with events.");
+  if (event instanceof RawJson) {
+    // Passed over, it would append what was to be refused.
+    if (expectedSeq !== undefined)
+      throw new DaybookError(
+        "invalid_event",
+        "expected_seq belongs inside event; beside it only with events.",
+      );
+    return Buffer.from(event.text);
+  }
+  const list = events instanceof RawJson ? events.text : "null";
   const expected = expectedSeq instanceof RawJson ? `,"expected_seq":${expectedSeq.text}` : "";
-  return Buffer.from(`{"events":${events.text}${expected}}`);
+  return Buffer.from(`{"events":${list}${expected}}`);
 }
