@@ -18,10 +18,17 @@ export async function manySessions({ seconds, rounds }: BenchOptions): Promise<R
   const engine = await folder.open();
   const sessions = new Sessions("many-", SESSIONS);
   await sessions.create(engine);
-  const [engineRates, bareRates, p99s, lags]: [number[], number[], number[], number[]] = [[], [], [], []];
+  const [engineRates, bareRates, atOnce, p99s, lags] = [[], [], [], [], []] as [
+    number[],
+    number[],
+    number[],
+    number[],
+    number[],
+  ];
   for (let round = 0; round < rounds; round++) {
     await viewsCaughtUp(engine);
     bareRates.push(await bareRate(folder, IN_FLIGHT, Math.min(seconds, 5)));
+    atOnce.push(await bareRate(folder, IN_FLIGHT, Math.min(seconds, 5), "at once"));
     const watch = setInterval(() => lags.push(engine.viewLagBytes / MIB), 100);
     const load = await closedLoop(IN_FLIGHT, seconds, () => sessions.appendNext(engine));
     clearInterval(watch);
@@ -33,19 +40,35 @@ export async function manySessions({ seconds, rounds }: BenchOptions): Promise<R
   const name = `${IN_FLIGHT} in flight over ${SESSIONS} sessions`;
   return [
     { name, value: median(engineRates), unit: "events/s", note: spread(engineRates) },
-    { name: "  bare write + fdatasync", value: median(bareRates), unit: "events/s", note: spread(bareRates) },
+    {
+      name: "  bare write + fdatasync, same batching",
+      value: median(bareRates),
+      unit: "events/s",
+      note: spread(bareRates),
+    },
+    {
+      name: "  bare write + fdatasync, all at once",
+      value: median(atOnce),
+      unit: "events/s",
+      note: spread(atOnce),
+    },
     judged(
       { name: "  engine : bare", value: median(ratios), unit: "ratio", note: spread(ratios) },
       { atLeast: 0.6 },
     ),
-    judged({ name: "  most the views lagged", value: Math.max(...lags), unit: "MiB" }, { atMost: 66 }),
+    judged({ name: "  most the views lagged", value: Math.max(...lags), unit: "MiB" }, { atMost: 132 }),
     { name: "  median the views lagged", value: median(lags), unit: "MiB" },
     { name: "  closed-loop p99", value: median(p99s), unit: "ms", note: spread(p99s) },
   ];
 }
 
-async function bareRate(folder: Folder, inFlight: number, seconds: number): Promise<number> {
-  const bare = await BareLog.open(join(folder.path, "bare"), FRAME_BYTES);
+async function bareRate(
+  folder: Folder,
+  inFlight: number,
+  seconds: number,
+  batching?: "as the engine" | "at once",
+): Promise<number> {
+  const bare = await BareLog.open(join(folder.path, "bare"), FRAME_BYTES, batching);
   const load = await closedLoop(inFlight, seconds, () => bare.append());
   await bare.close();
   return load.done / load.seconds;
@@ -76,7 +99,7 @@ export async function oneSession({ seconds, rounds }: BenchOptions): Promise<Row
 async function besideBare(
   folder: Folder,
   { seconds, rounds, inFlight }: { seconds: number; rounds: number; inFlight: number },
-  work: () => Promise<void>,
+  work: () => Promise<unknown>,
 ): Promise<[rates: number[], ratios: number[]]> {
   const [rates, ratios]: [number[], number[]] = [[], []];
   for (let round = 0; round < rounds; round++) {

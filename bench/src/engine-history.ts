@@ -17,7 +17,7 @@ async function fill(engine: EmbeddedEngine): Promise<{ long: LogId; others: Sess
   await long.create(engine);
   await others.create(engine);
   for (let appended = 0; appended < LONG; appended += 250) {
-    const work: Promise<void>[] = [];
+    const work: Promise<unknown>[] = [];
     for (let index = 0; index < 250; index++) {
       work.push(long.append(engine, 0));
       for (let other = 0; other < OTHERS; other++) work.push(others.append(engine, other));

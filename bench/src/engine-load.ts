@@ -10,7 +10,7 @@ export interface Load {
 export async function closedLoop(
   inFlight: number,
   seconds: number,
-  work: () => Promise<void>,
+  work: () => Promise<unknown>,
 ): Promise<Load> {
   const latency = new Histogram();
   const startedAt = performance.now();
@@ -34,7 +34,7 @@ export async function closedLoop(
 export async function openLoop(
   perSecond: number,
   isOver: () => boolean,
-  work: () => Promise<void>,
+  work: () => Promise<unknown>,
 ): Promise<Load> {
   const latency = new Histogram();
   const startedAt = performance.now();

@@ -13,16 +13,17 @@ const CREATED_AT_ONCE = 5_000;
 
 /** An event whose JSON, as it is stored, has about 400 bytes: its numbers take a few more or less. */
 export function eventOf(producerSeq: number): NewEvent {
-  return { ...EVENT, payload: PAYLOAD, producer: { id: PRODUCER, seq: producerSeq } };
+  return { type: TYPE, actor: ACTOR, payload: PAYLOAD, producer: { id: PRODUCER, seq: producerSeq } };
 }
 
-const EVENT = { type: "chat.message", actor: "agent:bench" };
+const TYPE = "chat.message";
+const ACTOR = "agent:bench";
 const PAYLOAD = `{"text":"${"x".repeat(EVENT_BYTES - emptyEventBytes())}"}`;
 
 function emptyEventBytes(): number {
   const producer = { id: PRODUCER, seq: 1_000 };
-  return encodeEvent({ ...EVENT, payload: '{"text":""}', producer }, 1_000, "2026-01-01T00:00:00.000Z")
-    .length;
+  const event = { type: TYPE, actor: ACTOR, payload: '{"text":""}', producer };
+  return encodeEvent(event, 1_000, "2026-01-01T00:00:00.000Z").length;
 }
 
 /** Sessions of a store under test, each with one producer that goes on from where it was. */
@@ -48,20 +49,21 @@ export class Sessions {
   }
 
   /** Appends to the next session, going around in an order that no cache likes. */
-  async appendNext(engine: EmbeddedEngine, count = 1): Promise<void> {
+  appendNext(engine: EmbeddedEngine, count = 1): Promise<unknown> {
     // A prime that divides no session count in use: every session gets its turn.
     this.next = (this.next + 7_919) % this.ids.length;
-    await this.append(engine, this.next, count);
+    return this.append(engine, this.next, count);
   }
 
-  async append(engine: EmbeddedEngine, session: number, count = 1): Promise<void> {
+  append(engine: EmbeddedEngine, session: number, count = 1): Promise<unknown> {
     const id = this.ids[session];
     const before = this.appended[session];
     if (id === undefined || before === undefined) throw new Error(`there is no session ${session}`);
     this.appended[session] = before + count;
-    const events = Array.from({ length: count }, (_, index) => eventOf(before + index + 1));
+    const events: NewEvent[] = [];
+    for (let seq = before + 1; seq <= before + count; seq++) events.push(eventOf(seq));
     const command = { events, batch: count > 1 };
-    await engine.transact(id, needsOfAppend(command), (head, facts, now) =>
+    return engine.transact(id, needsOfAppend(command), (head, facts, now) =>
       decideAppend(head, facts, command, now),
     );
   }

@@ -23,26 +23,34 @@ import type { LiveLog } from "./live-log.js";
 const FRAME_BYTES_MAX = 64 * 1024;
 const FRAME_EVENTS_MAX = 256;
 
+/** So much memory is asked for at once: fresh memory is dear, and a reader that holds an event holds all of it. */
 const SCRATCH_BYTES = 256 * 1024;
-const SCRATCH_KEPT_MAX = 8 * 1024 * 1024;
 
-/**
- * The bytes of the batch that is being filled. There is one buffer for all of them: `seal` copies out what was
- * filled, so that a batch of one small event does not pin a large buffer.
- */
+/** Where batches are filled: one behind the other in one buffer, until it is full and a fresh one begins. */
 export class Scratch {
   bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  /** Where the batch that is being filled begins. */
+  start = 0;
 
-  reserve(count: number): void {
-    if (count <= this.bytes.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(count, this.bytes.length * 2));
-    this.bytes.copy(grown);
-    this.bytes = grown;
+  /** Makes room for `count` bytes of the batch, `used` of which are written. */
+  reserve(count: number, used: number): void {
+    if (this.start + count <= this.bytes.length) return;
+    const moved = Buffer.allocUnsafeSlow(count <= SCRATCH_BYTES / 2 ? SCRATCH_BYTES : count * 2);
+    this.bytes.copy(moved, 0, this.start, this.start + used);
+    this.bytes = moved;
+    this.start = 0;
   }
 
-  /** A rare huge batch must not keep its memory for ever. */
-  shrink(): void {
-    if (this.bytes.length > SCRATCH_KEPT_MAX) this.bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  /** Hands over the batch; the next one begins behind it. */
+  take(length: number): Buffer {
+    const taken = this.bytes.subarray(this.start, this.start + length);
+    this.start += length;
+    // The rest of a rare huge buffer would be held as long as any small batch in it.
+    if (this.bytes.length > SCRATCH_BYTES) {
+      this.bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+      this.start = 0;
+    }
+    return taken;
   }
 }
 
@@ -55,7 +63,7 @@ interface HeaderChange {
 
 /** Everything that will be written and synced as one. */
 export class Batch {
-  /** The whole batch once sealed; until then only the scratch buffer has it. */
+  /** The whole batch once sealed; until then its place in the scratch buffer can change. */
   sealed: Buffer | undefined;
   /** The logs that change in it, each once. */
   readonly logs: LiveLog[] = [];
@@ -114,16 +122,13 @@ export class Batch {
 
   /** Finishes the batch's bytes. Nothing can be added any more, and what its logs are now is what it makes readable. */
   seal(): Buffer {
-    const body = this.length - BATCH_HEADER_BYTES;
-    writeBatchHeader(this.scratch.bytes, {
+    this.sealed = this.scratch.take(this.length);
+    writeBatchHeader(this.sealed, {
       segment: this.segment,
       batch: this.number,
-      bodyBytes: body,
+      bodyBytes: this.length - BATCH_HEADER_BYTES,
       frames: this.frames,
     });
-    this.sealed = Buffer.allocUnsafeSlow(this.length);
-    this.scratch.bytes.copy(this.sealed, 0, 0, this.length);
-    this.scratch.shrink();
     this.heads = this.logs.map((log) => log.head);
     return this.sealed;
   }
@@ -141,9 +146,19 @@ export class Batch {
     }
   }
 
+  /** Its blocks stay in memory for long, and with them its bytes. Of the rest nothing is needed once it is readable. */
+  letGo(): void {
+    this.logs.length = 0;
+    this.blocks.length = 0;
+    this.heads.length = 0;
+    this.headerChanges.length = 0;
+  }
+
   /** Bytes of the batch, wherever they stand now. */
   slice(start: number, end: number): Buffer {
-    return (this.sealed ?? this.scratch.bytes).subarray(start, end);
+    if (this.sealed !== undefined) return this.sealed.subarray(start, end);
+    const { bytes, start: begins } = this.scratch;
+    return bytes.subarray(begins + start, begins + end);
   }
 
   private addHeader(log: LiveLog, entry: HeaderEntry, atMs: number): void {
@@ -177,7 +192,7 @@ export class Batch {
       if (entry.kind !== "event" || (entry.producer === null) !== unnumbered) break;
       if (index > first) {
         if (end - start + entry.json.length > FRAME_BYTES_MAX) break;
-        this.scratch.bytes[end++] = EVENT_SEPARATOR;
+        this.scratch.bytes[this.scratch.start + end++] = EVENT_SEPARATOR;
       }
       end = this.writeText(entry.json, end);
       hasState ||= entry.state.length > 0;
@@ -198,8 +213,8 @@ export class Batch {
   /** Writes a text into the scratch buffer; returns where it ends, with room for a separator behind it. */
   private writeText(text: string, at: number): number {
     // UTF-8 takes at most three bytes for each UTF-16 unit.
-    this.scratch.reserve(at + text.length * 3 + 1);
-    return at + this.scratch.bytes.write(text, at, "utf8");
+    this.scratch.reserve(at + text.length * 3 + 1, at);
+    return at + this.scratch.bytes.write(text, this.scratch.start + at, "utf8");
   }
 
   /** Puts the header before a payload that is written already, and says where the frame will stand. */
@@ -209,8 +224,8 @@ export class Batch {
     payloadEnd: number,
   ): FramePosition {
     const start = this.length;
-    const payload = this.scratch.bytes.subarray(start + FRAME_HEADER_BYTES, payloadEnd);
-    writeFrameHeader(this.scratch.bytes, start, {
+    const payload = this.slice(start + FRAME_HEADER_BYTES, payloadEnd);
+    writeFrameHeader(this.scratch.bytes, this.scratch.start + start, {
       kind: header.kind,
       hasState: header.hasState,
       unnumbered: header.unnumbered,

@@ -70,8 +70,8 @@ describe("crash bugs that others had", () => {
       const engine = await store.open({ segmentBytes: 400 });
       await create(engine, "s");
       await appendMany(engine, "s", 1, 5);
-      const next = segmentName(store.files.names.length + 1);
       await store.end();
+      const next = segmentName(store.files.names.length + 1);
       store.files.put(next, Buffer.alloc(length, 7));
       const again = await store.reopen({ segmentBytes: 400 });
       await appendMany(again, "s", 6, 9);

@@ -343,7 +343,8 @@ describe("a torn tail", () => {
     const name = segmentName(1);
     const whole = store.files.bytes(name);
     const lastBatch = whole.lastIndexOf("\x01BATCH") - 1;
-    for (let length = lastBatch + 1; length < whole.length; length += 3) {
+    // The first byte of a batch is a zero, as is what was never written.
+    for (let length = lastBatch + 2; length < whole.length; length += 3) {
       store.files = new FaultyFiles();
       store.files.put(name, whole.subarray(0, length));
       await store.changeViews("deleted");
@@ -516,6 +517,13 @@ describe("views that are of no use", () => {
     expect(store.fatal).toEqual([]);
   }
 
+  /** Changes what is remembered beside the views. */
+  async function rewriteSidecar(folder: string, change: object): Promise<void> {
+    const path = join(folder, "sidecar.json");
+    const sidecar = JSON.parse(await readFile(path, "utf8")) as object;
+    await writeFile(path, JSON.stringify({ ...sidecar, ...change }));
+  }
+
   it("because they are missing, are made again", () =>
     expectRebuilt(async (folder) => {
       for (const name of await readdir(folder)) await rm(join(folder, name));
@@ -528,7 +536,7 @@ describe("views that are of no use", () => {
     }));
 
   it("because nobody knows how long they were, are made again", () =>
-    expectRebuilt((folder) => writeFile(join(folder, "size"), "what?")));
+    expectRebuilt((folder) => writeFile(join(folder, "sidecar.json"), "what?")));
 
   it("because they turned to garbage after a clean stop, end one start at most; the next one makes them again", async () => {
     const folder = await mkdtemp(join(tmpdir(), "daybook-garbage-"));
@@ -551,11 +559,35 @@ describe("views that are of no use", () => {
     }
   });
 
+  it("because the machine went down while they were open, are made again", () =>
+    expectRebuilt((folder) => rewriteSidecar(folder, { state: "open", boot: "another" })));
+
+  it("because the machine went down, prove all the same how far the log was durable", async () => {
+    await using store = await FaultyStore.make();
+    const engine = await store.open();
+    await create(engine, "s");
+    await appendMany(engine, "s", 1, 3);
+    await store.end();
+    await rewriteSidecar(store.views, { state: "open", boot: "another" });
+    const [name = ""] = store.files.names;
+    const bytes = Buffer.from(store.files.bytes(name));
+    for (const lost of [
+      bytes.subarray(0, bytes.length - 1),
+      Buffer.from(bytes).fill(0, bytes.length - 400),
+    ]) {
+      store.files.put(name, lost);
+      const { code } = await refusal(store.open());
+      expect(["lost_tail", "damaged"]).toContain(code);
+    }
+    store.files.put(name, bytes);
+    expect(await readAll(await store.open(), "s")).toHaveLength(3);
+  });
+
   it("because they are garbage after an unclean stop, are made again", () =>
     expectRebuilt(async (folder) => {
       const data = await readFile(join(folder, "data.mdb"));
       await writeFile(join(folder, "data.mdb"), Buffer.from(data).fill(0x5a, 8192));
-      await writeFile(join(folder, "size"), `${data.length} open\n`);
+      await rewriteSidecar(folder, { state: "open" });
     }));
 
   it("because a later version made them, or another store, are made again", async () => {
@@ -566,7 +598,7 @@ describe("views that are of no use", () => {
         await database.put(["meta", "format"], format);
         await database.close();
         const { length } = await readFile(join(folder, "data.mdb"));
-        await writeFile(join(folder, "size"), `${length} closed\n`);
+        await rewriteSidecar(folder, { size: length, state: "closed" });
       });
     }
   });

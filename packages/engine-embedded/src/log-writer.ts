@@ -15,6 +15,8 @@ import type { ViewWriter } from "./view-writer.js";
 
 /** How often the free space is looked at, at most. */
 const SPACE_CHECK_MS = 1_000;
+/** Fewer commits than this wait for the end of the turn. */
+const HALF_MIN = 8;
 
 /** What a commit adds to one log. */
 export interface LogEntries {
@@ -30,6 +32,9 @@ export class LogWriter {
   private filling: Batch;
   private inFlight: Batch | undefined;
   private running: Promise<void> | undefined;
+  private soon: NodeJS.Immediate | undefined;
+  /** How many commits the last batch had. */
+  private lastCommits = 0;
   private readonly scratch = new Scratch();
   private lastMs: number;
   private iso = { ms: -1, text: "" };
@@ -37,6 +42,7 @@ export class LogWriter {
   private closing = false;
   private spaceCheckedAt = Number.NEGATIVE_INFINITY;
   private spaceIsShort = false;
+  private hasSpaceForSpare = false;
 
   constructor(
     private readonly segments: Segments,
@@ -119,6 +125,7 @@ export class LogWriter {
   /** Takes no more, and finishes what it has. */
   async close(): Promise<void> {
     this.closing = true;
+    this.writeNext();
     while (this.running !== undefined) await this.running;
   }
 
@@ -127,56 +134,80 @@ export class LogWriter {
     this.state = "failed";
   }
 
+  /**
+   * Has what is filling written after this turn, so that what arrived together goes into one batch. But when callers
+   * wait in lock step, half of them is enough: these are synced while the others are decided.
+   */
   private start(): void {
-    // After this turn: everything that arrived together goes into one batch.
-    this.running ??= new Promise((resolve) => setImmediate(resolve))
-      .then(() => this.writeBatches())
-      .finally(() => {
-        this.running = undefined;
-        if (!this.filling.isEmpty) this.start();
-      });
+    if (this.inFlight !== undefined) return;
+    if (this.filling.commits >= Math.max(HALF_MIN, this.lastCommits / 2)) this.writeNext();
+    else this.soon ??= setImmediate(() => this.writeNext());
   }
 
-  private async writeBatches(): Promise<void> {
-    while (!this.filling.isEmpty) {
-      await this.views.lagBounded();
-      const batch = this.filling;
-      const bytes = batch.seal();
-      this.inFlight = batch;
-      this.filling = this.batchAfter(batch);
-      this.views.batchSealed(this.standAfter(batch), bytes.length);
-      try {
-        await this.write(batch, bytes);
-      } catch (error) {
-        await this.fail(batch, error as Error);
-        return;
-      }
-      this.inFlight = undefined;
-      this.becameDurable(batch);
-      await this.checkSpace();
+  private writeNext(): void {
+    clearImmediate(this.soon);
+    this.soon = undefined;
+    if (this.inFlight !== undefined || this.filling.isEmpty || this.running !== undefined) return;
+    this.running = this.views.lags
+      ? this.views.lagBounded().then(() => this.writeBatch())
+      : this.writeBatch();
+  }
+
+  private async writeBatch(): Promise<void> {
+    const batch = this.filling;
+    const bytes = batch.seal();
+    this.lastCommits = batch.commits;
+    this.inFlight = batch;
+    this.filling = this.batchAfter(batch);
+    this.views.batchSealed(this.standAfter(batch), bytes.length);
+    try {
+      await this.write(batch, bytes);
+    } catch (error) {
+      await this.fail(batch, error as Error);
+      this.running = undefined;
+      return;
     }
+    this.inFlight = undefined;
+    this.running = undefined;
+    this.becameDurable(batch);
+    // The next write begins before this one's callers hear of it: they prepare what comes after while it is synced.
+    this.writeNext();
+    this.acknowledge(batch);
+    void this.checkSpace();
   }
 
   private async write(batch: Batch, bytes: Buffer): Promise<void> {
     const startedAt = performance.now();
     if (batch.segment !== this.segments.last.segment) await this.segments.rotate(batch.number);
     await this.segments.append(bytes);
+    this.prepareNextSegment();
     let events = 0;
     for (const block of batch.blocks) events += block.count;
     const syncMs = performance.now() - startedAt;
     this.options.events.batchDurable({ commits: batch.commits, events, bytes: bytes.length, syncMs });
   }
 
-  /** Readable first, then acknowledged, then pushed. */
+  /** Where little is written, the one file that grows is enough. */
+  private prepareNextSegment(): void {
+    const { segmentBytes } = this.options.settings;
+    if (this.hasSpaceForSpare && this.segments.endOffset > segmentBytes / 4)
+      this.segments.prepareNext(segmentBytes);
+  }
+
   private becameDurable(batch: Batch): void {
     for (const block of batch.blocks) this.views.keepRecent(block);
     batch.publish();
     for (const { log } of batch.headerChanges) {
       if (log.durableHead?.status === "deleted") this.eraser.erase(log);
     }
-    batch.succeed();
     this.views.batchDurable();
+  }
+
+  /** It is readable: now those who wait for it are told, then those who follow. */
+  private acknowledge(batch: Batch): void {
+    batch.succeed();
     const watched = batch.logs.filter((log) => log.watchers.size > 0);
+    batch.letGo();
     if (watched.length === 0 && batch.lifecycleTenants.size === 0) return;
     // After the answers were written: a client that follows its own session must see the answer first.
     setImmediate(() => {
@@ -206,6 +237,7 @@ export class LogWriter {
     return {
       segment: batch.segment,
       offset: batch.offset + batch.byteLength,
+      batchOffset: batch.offset,
       nextBatch: batch.number + 1,
       nextLog: this.table.nextNumber,
       lastMs: this.lastMs,
@@ -243,6 +275,7 @@ export class LogWriter {
     await this.views.restore(this.segments, touched, {
       segment: this.segments.last.segment,
       offset: this.segments.endOffset,
+      batchOffset: this.segments.lastBatchOffset,
       nextBatch: number,
       nextLog: this.table.nextNumber,
       lastMs: this.lastMs,
@@ -255,7 +288,9 @@ export class LogWriter {
     if (at - this.spaceCheckedAt < SPACE_CHECK_MS) return;
     this.spaceCheckedAt = at;
     const free = await this.segments.freeBytes().catch(() => Number.POSITIVE_INFINITY);
-    this.spaceIsShort = free < this.options.settings.reserveBytes;
+    const { reserveBytes, segmentBytes } = this.options.settings;
+    this.spaceIsShort = free < reserveBytes;
+    this.hasSpaceForSpare = free > reserveBytes + 2 * segmentBytes;
   }
 }
 

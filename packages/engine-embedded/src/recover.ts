@@ -1,6 +1,6 @@
 import type { Stand, Views } from "@daybook/views";
 import { foldFrame, lifecycleKindOfFrame } from "./fold-frame.js";
-import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, segmentName } from "./frame-format.js";
+import { BATCH_HEADER_BYTES, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, segmentName } from "./frame-format.js";
 import type { LiveLog } from "./live-log.js";
 import { LostPayloads, WHY_LOST } from "./lost-payloads.js";
 import type { LogTable } from "./log-table.js";
@@ -48,6 +48,20 @@ async function refuseHollowStand(segments: Segments, views: Views): Promise<void
     await views.startOver();
 }
 
+/** What stood before this place was durable: it must still be there. */
+async function refuseLostTail(segments: Segments, stand: Stand): Promise<void> {
+  const { segment, offset, batchOffset, nextBatch } = stand;
+  const header = segments.header(segment);
+  if (header === undefined) throw lostTail(stand);
+  if (header.hollow) return;
+  if ((await segments.size(segment)) < offset) throw lostTail(stand);
+  if (batchOffset === 0) return;
+  const batch = await segments.batchHeaderAt(segment, batchOffset);
+  if (batch === "zeros") throw lostTail(stand);
+  if (batch?.batch !== nextBatch - 1 || batchOffset + BATCH_HEADER_BYTES + batch.bodyBytes !== offset)
+    throw damaged(segmentName(segment), batchOffset, `batch ${nextBatch - 1} is not there`);
+}
+
 class Recovery {
   private batches = 0;
   private unflushedBytes = 0;
@@ -55,6 +69,9 @@ class Recovery {
   /** Where the next batch begins. */
   private segment: number;
   private offset: number;
+  private batchOffset: number;
+  /** Bytes that are no batch stand behind it. */
+  private isTorn = false;
   private readonly fresh: boolean;
   private lastMs: number;
   private readonly lost = new LostPayloads();
@@ -67,6 +84,7 @@ class Recovery {
     this.fresh = views.stand === undefined;
     this.segment = views.stand?.segment ?? 1;
     this.offset = views.stand?.offset ?? SEGMENT_HEADER_BYTES;
+    this.batchOffset = views.stand?.batchOffset ?? 0;
     this.nextBatch = views.stand?.nextBatch ?? 1;
     this.lastMs = views.stand?.lastMs ?? 0;
     table.nextNumber = views.stand?.nextLog ?? 1;
@@ -74,7 +92,7 @@ class Recovery {
 
   async readAll(): Promise<void> {
     const { stand } = this.views;
-    if (stand !== undefined && this.segments.header(stand.segment) === undefined) throw lostTail(stand);
+    if (this.views.provenStand !== undefined) await refuseLostTail(this.segments, this.views.provenStand);
     for (let segment = stand?.segment ?? 1; segment <= this.segments.count; segment++) {
       await this.readSegment(segment, stand);
     }
@@ -83,7 +101,8 @@ class Recovery {
   }
 
   async finish(): Promise<Recovered> {
-    const cutBytes = await this.segments.settle(this.offset);
+    const cutBytes = this.isTorn ? await this.segments.cut(this.offset) : 0;
+    await this.segments.settle(this.offset, this.batchOffset);
     await this.flush();
     await this.views.confirm();
     return { stand: this.stand(), batches: this.batches, cutBytes };
@@ -95,8 +114,7 @@ class Recovery {
     if (begins !== this.nextBatch)
       throw damaged(segmentName(segment), 0, `it begins with batch ${begins ?? 0}, not ${this.nextBatch}`);
     const scan = await this.segments.scan(segment, stand);
-    if (stand?.segment === segment && (await this.segments.size(segment)) < stand.offset)
-      throw lostTail(stand);
+    if (segment !== this.segment) this.batchOffset = 0;
     for (;;) {
       const found = await scan.next();
       if (!("kind" in found)) {
@@ -112,6 +130,7 @@ class Recovery {
       if (found.kind === "end") return;
       const last = segment === this.segments.count;
       if (!last || found.batchAfter) throw damaged(segmentName(segment), found.offset, found.why);
+      this.isTorn = true;
       return;
     }
   }
@@ -120,6 +139,7 @@ class Recovery {
     this.batches++;
     this.nextBatch = batch.header.batch + 1;
     this.offset = batch.end;
+    this.batchOffset = batch.offset;
     this.lost.see(batch);
     const { segment } = batch.header;
     for (const { header, payload, offset } of batch.frames) {
@@ -156,6 +176,7 @@ class Recovery {
     return {
       segment: this.segment,
       offset: this.offset,
+      batchOffset: this.batchOffset,
       nextBatch: this.nextBatch,
       nextLog: this.table.nextNumber,
       lastMs: this.lastMs,

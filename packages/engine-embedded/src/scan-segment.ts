@@ -28,7 +28,7 @@ export interface ScannedBatch {
 }
 
 /**
- * Where a scan stopped. `end`: the file ended after a whole batch. `bad`: these bytes are no whole batch;
+ * Where a scan stopped. `end`: nothing was written behind a whole batch. `bad`: these bytes are no whole batch;
  * `batchAfter` says whether a batch was written behind them, which proves that they had been synced.
  */
 export type ScanEnd =
@@ -36,6 +36,7 @@ export type ScanEnd =
   | { readonly kind: "bad"; readonly offset: number; readonly why: string; readonly batchAfter: boolean };
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
+const ZEROS = Buffer.alloc(256 * 1024);
 
 /** Reads a segment batch by batch from `offset`, verifying every byte. */
 export class SegmentScan {
@@ -56,11 +57,13 @@ export class SegmentScan {
   /** The next whole batch, or where and why there is none. */
   async next(): Promise<ScannedBatch | ScanEnd> {
     const { offset } = this;
-    if (!(await this.load(BATCH_HEADER_BYTES))) {
-      return this.left() === 0 ? { kind: "end", offset } : this.bad("an incomplete batch header");
+    const header = (await this.load(BATCH_HEADER_BYTES))
+      ? decodeBatchHeader(this.buffer, offset - this.bufferAt)
+      : undefined;
+    if (header === undefined) {
+      if (await this.onlyZerosFollow()) return { kind: "end", offset };
+      return this.bad("no batch header where one should begin");
     }
-    const header = decodeBatchHeader(this.buffer, offset - this.bufferAt);
-    if (header === undefined) return this.bad("no batch header where one should begin");
     const isNext = this.kind.isHollow ? header.batch >= this.nextBatch : header.batch === this.nextBatch;
     if (header.segment !== this.segment || !isNext) {
       return this.bad(`batch ${header.batch} of segment ${header.segment} where ${this.nextBatch} should be`);
@@ -119,6 +122,16 @@ export class SegmentScan {
       }
     }
     return false;
+  }
+
+  /** Segments are made of zeros before they are written: what is still zero to the end was not written. */
+  private async onlyZerosFollow(): Promise<boolean> {
+    const window = Buffer.allocUnsafe(ZEROS.length);
+    for (let at = this.offset; ; at += ZEROS.length) {
+      const count = await this.file.read(window, at);
+      if (count === 0) return true;
+      if (!window.subarray(0, count).equals(ZEROS.subarray(0, count))) return false;
+    }
   }
 
   private left(): number {

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { FramePosition, Stand } from "@daybook/views";
 import {
+  BATCH_HEADER_BYTES,
+  type BatchHeader,
+  decodeBatchHeader,
   decodeFrameHeader,
-  decodeSegmentHeader,
   encodeSegmentHeader,
   FRAME_HEADER_BYTES,
   type FrameHeader,
@@ -13,10 +15,22 @@ import {
   segmentOfName,
 } from "./frame-format.js";
 import { type LogFile, type LogFiles, writeAll } from "./log-files.js";
-import { damaged, StoreRefused, unreadable } from "./refusals.js";
+import { damaged, StoreRefused } from "./refusals.js";
 import { SegmentScan } from "./scan-segment.js";
+import {
+  checkSealed,
+  createSegment,
+  HOLLOW_SUFFIX,
+  isUnbegun,
+  openSegment,
+  readSegmentHeader,
+  removeSynced,
+  removeUnfinished,
+  synced,
+  syncFailed,
+} from "./segment-files.js";
+import { SpareSegment } from "./spare-segment.js";
 
-const HOLLOW_SUFFIX = ".hollow";
 /** Sealed segments kept open for reading. */
 const OPEN_FILES_MAX = 64;
 /** Longer than any read takes. */
@@ -40,6 +54,9 @@ export class Segments {
   private readonly handles = new Map<number, Promise<LogFile>>();
   /** No longer handed out, and closed soon. */
   private readonly retired = new Map<Promise<LogFile>, NodeJS.Timeout>();
+  private readonly spare: SpareSegment;
+  /** Where the last batch of the last segment begins; 0 while there is none. */
+  private lastBatch = 0;
 
   private constructor(
     private readonly files: LogFiles,
@@ -48,7 +65,9 @@ export class Segments {
     private tail: LogFile,
     /** Where the next batch goes. Set by recovery once it knows where the log ends. */
     private end: number,
-  ) {}
+  ) {
+    this.spare = new SpareSegment(files);
+  }
 
   /**
    * Opens the folder's segments, or begins a new log if that is allowed.
@@ -58,7 +77,10 @@ export class Segments {
     const numbers = (await files.list())
       .flatMap((name) => segmentOfName(name) ?? [])
       .sort((one, other) => one - other);
-    if (mode !== "read") await removeUnfinished(files);
+    if (mode !== "read") {
+      await removeUnfinished(files);
+      await SpareSegment.removeLeftOver(files);
+    }
     const headers: SegmentHeader[] = [];
     for (const [index, number] of numbers.entries()) {
       if (number !== index + 1) throw damaged(segmentName(index + 1), 0, "the file is missing");
@@ -97,6 +119,10 @@ export class Segments {
     return this.end;
   }
 
+  get lastBatchOffset(): number {
+    return this.lastBatch;
+  }
+
   get count(): number {
     return this.headers.length;
   }
@@ -116,16 +142,28 @@ export class Segments {
   }
 
   /**
-   * Settles where the log ends: cuts a torn tail (says how many bytes), and syncs what is left. The sync matters even when nothing was cut:
-   * a whole batch may have been written and never synced, and readers are about to see it.
+   * Settles where the log ends, behind the batch that begins at `lastBatch`, and syncs it. The sync matters even when
+   * nothing was cut: a whole batch may have been written and never synced, and readers are about to see it.
    */
-  async settle(end: number): Promise<number> {
-    const cut = (await this.tail.size()) - end;
-    if (cut > 0) await this.tail.truncate(end);
+  async settle(end: number, lastBatch: number): Promise<void> {
     await this.tail.sync();
     await this.files.syncFolder();
     this.end = end;
-    return cut;
+    this.lastBatch = lastBatch;
+  }
+
+  /** Cuts off what stands behind `end`; says how many bytes that was. */
+  async cut(end: number): Promise<number> {
+    const bytes = (await this.tail.size()) - end;
+    await this.tail.truncate(end);
+    return bytes;
+  }
+
+  /** The header of a batch that is known to begin there; undefined when none does, `zeros` when nothing was ever written. */
+  async batchHeaderAt(segment: number, offset: number): Promise<BatchHeader | "zeros" | undefined> {
+    const bytes = Buffer.alloc(BATCH_HEADER_BYTES);
+    await (await this.handle(segment)).read(bytes, offset);
+    return decodeBatchHeader(bytes, 0) ?? (bytes.every((byte) => byte === 0) ? "zeros" : undefined);
   }
 
   async size(segment: number): Promise<number> {
@@ -144,7 +182,13 @@ export class Segments {
       throw error;
     }
     await synced(this.tail);
+    this.lastBatch = this.end;
     this.end += bytes.length;
+  }
+
+  /** Has the file of the next segment made ahead, of this length. */
+  prepareNext(bytes: number): void {
+    this.spare.prepare(bytes);
   }
 
   /** Seals the last segment and begins the next; in the new one nothing is acknowledged before both are synced. */
@@ -157,11 +201,12 @@ export class Segments {
       storeId,
       hollow: false,
     };
-    const tail = await createSegment(this.files, header);
+    const tail = await createSegment(this.files, header, this.spare);
     this.handles.set(last.segment, Promise.resolve(this.tail));
     this.tail = tail;
     this.headers.push(header);
     this.end = SEGMENT_HEADER_BYTES;
+    this.lastBatch = 0;
   }
 
   /**
@@ -238,6 +283,7 @@ export class Segments {
     for (const handle of [...this.handles.values(), ...this.retired.keys()]) await (await handle).close();
     this.handles.clear();
     this.retired.clear();
+    await this.spare.close();
     await this.tail.close();
   }
 
@@ -288,95 +334,4 @@ function frameIn(bytes: Buffer, position: FramePosition, at: number): ReadFrame 
 
 function placeOf({ segment, offset }: FramePosition): string {
   return `${segmentName(segment)} at ${offset}`;
-}
-
-async function createSegment(files: LogFiles, header: SegmentHeader): Promise<LogFile> {
-  const name = segmentName(header.segment);
-  const file = await files.open(name, "create");
-  try {
-    await writeAll(file, encodeSegmentHeader(header), 0);
-  } catch (error) {
-    // Left there, it would be in the way of the next try.
-    await file.close();
-    await files.remove(name);
-    throw error;
-  }
-  await synced(file);
-  await files.syncFolder().catch(syncFailed);
-  return file;
-}
-
-/** After a failed sync the kernel may have dropped the very pages: asking again would lie. */
-function syncFailed(cause: unknown): never {
-  throw new StoreRefused("sync_failed", "a sync of the log failed", { cause });
-}
-
-const synced = (file: LogFile): Promise<void> => file.sync().catch(syncFailed);
-
-async function readSegmentHeader(files: LogFiles, segment: number): Promise<SegmentHeader | undefined> {
-  const file = await openSegment(files, segment, "read");
-  try {
-    const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
-    const count = await file.read(bytes, 0).catch((cause: unknown) => {
-      throw unreadable(segmentName(segment), cause);
-    });
-    const header = decodeSegmentHeader(bytes.subarray(0, count));
-    if (header === "unknown_version") {
-      throw new StoreRefused(
-        "unknown_format",
-        `${segmentName(segment)} was written by another version of Daybook. Start that version, ` +
-          "or export its sessions with it and import them here.",
-      );
-    }
-    if (header === "bad") return undefined;
-    return header.segment === segment ? header : undefined;
-  } finally {
-    await file.close();
-  }
-}
-
-/** A hollow file that was not put in place yet: the segment itself is still there. */
-async function removeUnfinished(files: LogFiles): Promise<void> {
-  for (const name of await files.list()) if (name.endsWith(HOLLOW_SUFFIX)) await files.remove(name);
-}
-
-/** Too short to hold anything but its own header. */
-async function isUnbegun(files: LogFiles, segment: number): Promise<boolean> {
-  return (await sizeOf(files, segment)) <= SEGMENT_HEADER_BYTES;
-}
-
-async function sizeOf(files: LogFiles, segment: number): Promise<number> {
-  const file = await openSegment(files, segment, "read");
-  const size = await file.size();
-  await file.close();
-  return size;
-}
-
-function openSegment(files: LogFiles, segment: number, mode: "read" | "write"): Promise<LogFile> {
-  return files.open(segmentName(segment), mode).catch((cause: unknown) => {
-    throw unreadable(segmentName(segment), cause);
-  });
-}
-
-async function removeSynced(files: LogFiles, name: string): Promise<void> {
-  await files.remove(name);
-  await files.syncFolder();
-}
-
-/** The newest header vouches for the segment before it. */
-async function checkSealed(files: LogFiles, headers: readonly SegmentHeader[]): Promise<void> {
-  const header = headers.at(-1);
-  const before = headers.at(-2);
-  if (header === undefined || before === undefined) return;
-  if (before.hollow) return;
-  if (header.storeId !== before.storeId)
-    throw damaged(segmentName(header.segment), 0, "it belongs to another store");
-  const size = await sizeOf(files, before.segment);
-  if (size < header.previousLength) {
-    throw damaged(
-      segmentName(before.segment),
-      size,
-      `${header.previousLength - size} bytes are missing at its end`,
-    );
-  }
 }

@@ -23,7 +23,7 @@ export const ENGINE_DEFAULTS: EngineSettings = {
   segmentBytes: 64 * MIB,
   reserveBytes: 256 * MIB,
   queueBytesMax: 32 * MIB,
-  viewLagBytesMax: 64 * MIB,
+  viewLagBytesMax: 128 * MIB,
   recentBytesMax: 64 * MIB,
   idleLogsMax: 50_000,
   flushDelayMs: 3_000,

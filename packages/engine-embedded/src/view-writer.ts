@@ -40,6 +40,7 @@ export class ViewWriter {
   private flushedBytes = 0;
   private waiting: { readonly batch: number; readonly settle: (error?: Error) => void }[] = [];
   private stopped = false;
+  private closing = false;
   private readonly recent: BatchBlock[] = [];
   private recentFirst = 0;
   private recentBytes = 0;
@@ -60,13 +61,18 @@ export class ViewWriter {
     return this.sealedBytes - this.flushedBytes;
   }
 
+  /** Are they too far behind for the log to go on? */
+  get lags(): boolean {
+    return this.lagBytes > this.settings.viewLagBytesMax;
+  }
+
   /**
    * Resolves when the views are near enough for the log to go on. What is not being written yet can only be collected
    * when the next batch is sealed: then that one goes ahead, and the one after it waits.
    */
   async lagBounded(): Promise<void> {
-    while (this.lagBytes > this.settings.viewLagBytesMax && this.writing !== undefined) await this.writing;
-    if (this.lagBytes > this.settings.viewLagBytesMax) this.due = true;
+    while (this.lags && this.writing !== undefined) await this.writing;
+    if (this.lags) this.due = true;
   }
 
   batchSealed(stand: Stand, bytes: number): void {
@@ -129,6 +135,7 @@ export class ViewWriter {
 
   /** Writes what there is, then stops. */
   async close(): Promise<void> {
+    this.closing = true;
     while (!this.stopped && (this.table.hasChanges || this.writing !== undefined)) {
       if (this.writing === undefined) this.request();
       await this.writing;
@@ -180,15 +187,16 @@ export class ViewWriter {
 
   private async write({ flush, stand, bytes }: Collected): Promise<void> {
     const startedAt = performance.now();
-    const records = await this.views.write(flush, stand);
-    await flush.release();
+    const isUrgent = (): boolean => this.waiting.length > 0 || this.lags || this.closing;
+    const records = await this.views.write(flush, stand, isUrgent);
+    await flush.release(isUrgent);
     this.flushedBytes = bytes;
     this.events.viewsWritten({ records, ms: performance.now() - startedAt });
     const reached = this.waiting.filter(({ batch }) => this.standsPast(batch));
     this.waiting = this.waiting.filter(({ batch }) => !this.standsPast(batch));
     for (const { settle } of reached) settle();
     if (this.waiting.length > 0) this.due = true;
-    await inSlices(this.superfluous(), (block) => this.drop(block));
+    await inSlices(this.superfluous(), (block) => this.drop(block), isUrgent);
     this.table.sweep();
   }
 

@@ -1,95 +1,86 @@
 import { execFile } from "node:child_process";
-import {
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { open, type RootDatabase } from "lmdb";
-import { type Key, metaKey } from "./records.js";
+import { type Key, metaKey, type Stand } from "./records.js";
+import { BOOT, readSidecar, type Sidecar, syncFile, writeSidecar } from "./sidecar.js";
 
 /**
  * Opening and closing an LMDB folder so that damage is noticed. LMDB trusts its file: a shortened one ends the
  * process on a page fault. So a small file beside it remembers how long it was, and after an unclean stop a child
  * process opens it first.
+ *
+ * While they are open the views are never synced: a sync of theirs would hold up those of the log. What that may cost
+ * is a rebuild after the machine itself went down, and the sidecar tells that it did.
  */
 type Database = RootDatabase<unknown, Key>;
 
 const DATA = "data.mdb";
-const SIZE = "size";
+
+export interface Environment {
+  readonly database: Database;
+  /** How far these views, or those that had to be thrown away, are known to have stood. */
+  readonly proven: Stand | null;
+}
 
 export async function openEnvironment(
   folder: string,
   format: string,
   log: (message: string) => void,
-): Promise<Database> {
+): Promise<Environment> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const why = await whyNotUsable(folder);
+  const sidecar = readSidecar(folder);
+  const proven = sidecar?.stand ?? null;
+  const why = await whyNotUsable(folder, sidecar);
   if (why !== undefined) {
     if (why !== "there are none") log(`views are rebuilt from the log: ${why}`);
     clear(folder);
   }
-  // Before it is opened: should damage end this process now, the next start looks in a child process first.
-  if (why === undefined) recordSize(folder, dataSize(folder) ?? 0, "open");
+  // Before anything is written to them — and, should damage end this process now, the next start looks in a child
+  // process first.
+  writeSidecar(folder, { size: dataSize(folder) ?? 0, state: "open", boot: BOOT, stand: proven });
   let database = openDatabase(folder);
   const found = database.get(metaKey("format"));
   if (found !== format) {
     if (found !== undefined)
       log("views are rebuilt from the log: they were made by another version or for another store");
-    await database.close();
-    clear(folder);
-    database = openDatabase(folder);
+    database = await emptied(folder, database);
   } else if (database.get(metaKey("compact")) === true) {
     database = await compacted(folder, database);
   }
-  recordSize(folder, dataSize(folder) ?? 0, "open");
-  return database;
+  writeSidecar(folder, { size: dataSize(folder) ?? 0, state: "open", boot: BOOT, stand: proven });
+  return { database, proven };
 }
 
-export async function closeEnvironment(database: Database): Promise<void> {
+/** Afterwards all of it has reached the disk. */
+export async function closeEnvironment(folder: string, database: Database): Promise<void> {
   await database.flushed;
   await database.close();
-}
-
-/** Without its size a data file is not trusted again. */
-export function forgetSize(folder: string): void {
-  rmSync(join(folder, SIZE), { force: true });
-}
-
-/** Remembers how long the data file is, beside it. */
-export function recordSize(folder: string, size: number, state: "open" | "closed"): void {
-  // In place: when a file is cut first, some file systems write it out at once, and appends would wait for that.
-  const descriptor = openSync(join(folder, SIZE), constants.O_CREAT | constants.O_RDWR, 0o600);
-  try {
-    writeSync(descriptor, `${String(size).padStart(16, "0")} ${state.padEnd(6)}\n`, 0);
-  } finally {
-    closeSync(descriptor);
-  }
+  syncFile(join(folder, DATA));
 }
 
 export function dataSize(folder: string): number | undefined {
-  return fileSize(join(folder, DATA));
+  try {
+    return statSync(join(folder, DATA)).size;
+  } catch {
+    return undefined;
+  }
 }
 
 function openDatabase(folder: string): Database {
-  return open<unknown, Key>({ path: folder, encoding: "msgpack", noMemInit: false });
+  return open<unknown, Key>({ path: folder, encoding: "msgpack", noMemInit: false, noSync: BOOT !== "" });
 }
 
-async function whyNotUsable(folder: string): Promise<string | undefined> {
-  const size = fileSize(join(folder, DATA));
+async function whyNotUsable(folder: string, sidecar: Sidecar | undefined): Promise<string | undefined> {
+  const size = dataSize(folder);
   if (size === undefined) return "there are none";
-  const remembered = /^(\d+) (open|closed) *\n$/.exec(readText(join(folder, SIZE)) ?? "");
-  if (remembered === null) return "it is not known how long their file was";
-  if (size < Number(remembered[1])) return `their file has ${size} bytes of ${remembered[1] ?? ""}`;
-  if (remembered[2] === "closed") return undefined;
+  if (sidecar === undefined) return "it is not known how long their file was";
+  if (size < sidecar.size) return `their file has ${size} bytes of ${sidecar.size}`;
+  if (sidecar.state === "wrong") return "they said something that the log does not";
+  if (sidecar.state === "closed") return undefined;
+  if (sidecar.boot !== BOOT) return "the machine went down while they were open";
   return (await opensInChild(folder)) ? undefined : "their file could not be opened";
 }
 
@@ -130,20 +121,4 @@ export async function emptied(folder: string, database: Database): Promise<Datab
 function clear(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-}
-
-function fileSize(path: string): number | undefined {
-  try {
-    return statSync(path).size;
-  } catch {
-    return undefined;
-  }
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
-  }
 }

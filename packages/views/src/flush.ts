@@ -140,8 +140,8 @@ export class Flush<Log extends OpenLog = OpenLog> {
   }
 
   /** The views have it all now: memory need not. */
-  async release(): Promise<void> {
-    await inSlices(this.taken, (taken) => taken.log.release(taken));
+  async release(isUrgent?: () => boolean): Promise<void> {
+    await inSlices(this.taken, (taken) => taken.log.release(taken), isUrgent);
   }
 
   /** The records, log by log. `get` reads what the views hold. */

@@ -28,12 +28,14 @@ import type { MessageChunk } from "./message-index.js";
  */
 export type Key = (string | number)[];
 
-export const FORMAT = 5;
+export const FORMAT = 6;
 
 /** How far the log has been taken into the views: the next batch begins here. */
 export interface Stand {
   readonly segment: number;
   readonly offset: number;
+  /** Where the last batch before it begins; 0 where none stands before it in the segment. */
+  readonly batchOffset: number;
   readonly nextBatch: number;
   readonly nextLog: number;
   readonly lastMs: number;

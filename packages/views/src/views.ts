@@ -25,31 +25,29 @@ import {
   stateKey,
   versionKey,
 } from "./records.js";
-import type { Flush } from "./flush.js";
+import type { Change, Flush } from "./flush.js";
 import { inSlices } from "./in-slices.js";
-import {
-  closeEnvironment,
-  emptied,
-  compacted,
-  dataSize,
-  forgetSize,
-  openEnvironment,
-  recordSize,
-} from "./environment.js";
+import { closeEnvironment, compacted, dataSize, emptied, openEnvironment } from "./environment.js";
+import { BOOT, type Sidecar, updateSidecar, writeSidecar } from "./sidecar.js";
 
 /** The views of a log in one LMDB environment. Only ever of what is synced; thrown away and rebuilt when in doubt. */
 export class Views implements LogRecords {
   /** How far these views stand; undefined for empty ones. */
   stand: Stand | undefined;
   private trusted = true;
-  private size = 0;
 
   private constructor(
     private readonly folder: string,
     private database: RootDatabase<unknown, Key>,
     private readonly format: string,
+    private proven: Stand | null,
   ) {
     this.stand = database.get(metaKey("stand")) as Stand | undefined;
+  }
+
+  /** So far the log was durable, by these views or by those that had to be thrown away. */
+  get provenStand(): Stand | undefined {
+    return this.stand ?? this.proven ?? undefined;
   }
 
   /** Opens the folder's views; damaged, foreign or missing ones are replaced by empty ones. */
@@ -59,7 +57,8 @@ export class Views implements LogRecords {
     log: (message: string) => void = () => undefined,
   ): Promise<Views> {
     const format = `${FORMAT}:${storeId}`;
-    return new Views(folder, await openEnvironment(folder, format, log), format);
+    const { database, proven } = await openEnvironment(folder, format, log);
+    return new Views(folder, database, format, proven);
   }
 
   /** Whether there are views in a folder, whatever they are worth. */
@@ -176,35 +175,37 @@ export class Views implements LogRecords {
    * Writes a flush in one transaction, a slice at a time: appends go on in between. Resolves with the number of
    * records when readers of this process see it.
    */
-  async write(flush: Flush, stand: Stand): Promise<number> {
+  async write(flush: Flush, stand: Stand, isUrgent?: () => boolean): Promise<number> {
     let records = 0;
     await this.database.transaction(async () => {
       const changes = flush.changes((wanted) => this.database.get(wanted));
-      await inSlices(changes, ([key, value]) => {
+      const put = ([key, value]: Change): void => {
         if (value === undefined) void this.database.remove(key);
         else void this.database.put(key, value);
         records++;
-      });
+      };
+      await inSlices(changes, put, isUrgent);
       void this.database.put(metaKey("stand"), stand);
     });
     this.database.resetReadTxn();
     this.stand = stand;
-    this.rememberSize("open");
+    await updateSidecar(this.folder, this.sidecar("open"));
     return records;
   }
 
   /** These views said something that the log does not: the next start rebuilds them. */
   distrust(): void {
     this.trusted = false;
-    forgetSize(this.folder);
+    writeSidecar(this.folder, this.sidecar("open"));
   }
 
-  private rememberSize(state: "open" | "closed"): void {
-    const size = dataSize(this.folder);
-    // An open file that has not grown needs no new note.
-    if (!this.trusted || size === undefined || (state === "open" && size === this.size)) return;
-    this.size = size;
-    recordSize(this.folder, size, state);
+  private sidecar(state: "open" | "closed"): Sidecar {
+    return {
+      size: dataSize(this.folder) ?? 0,
+      state: this.trusted ? state : "wrong",
+      boot: BOOT,
+      stand: this.provenStand ?? null,
+    };
   }
 
   /** Says that these views are whole. Until then a crash while they are built makes them start again from nothing. */
@@ -240,21 +241,21 @@ export class Views implements LogRecords {
 
   /** Throws everything away: the log will be folded from its beginning. */
   async startOver(): Promise<void> {
-    this.database = await emptied(this.folder, this.database);
+    this.proven = this.provenStand ?? null;
     this.stand = undefined;
-    this.size = 0;
+    this.database = await emptied(this.folder, this.database);
+    writeSidecar(this.folder, this.sidecar("open"));
   }
 
   /** Rids the file of free pages, which may hold text of what was forgotten. Nobody may use the views meanwhile. */
   async compact(): Promise<void> {
     this.database = await compacted(this.folder, this.database);
-    this.size = 0;
-    this.rememberSize("open");
+    writeSidecar(this.folder, this.sidecar("open"));
   }
 
   async close(): Promise<void> {
-    await closeEnvironment(this.database);
-    this.rememberSize("closed");
+    await closeEnvironment(this.folder, this.database);
+    writeSidecar(this.folder, this.sidecar("closed"));
   }
 }
 
