@@ -63,6 +63,9 @@ describe("a header entry read back from its text", () => {
     { kind: "archive", archived: false },
     { kind: "close" },
     { kind: "reopen" },
+    { ...CREATE, forkedFrom: { id: 'parent "é"', seq: 7, depth: 2 } },
+    { kind: "fork", fork: 'a "fork"', seq: 0 },
+    { kind: "unfork", fork: 'a "fork"' },
     { kind: "erase", session: SESSION },
   ];
 

@@ -19,4 +19,5 @@ export {
 export { type ApiKeyFile } from "./auth/key-folder.js";
 export { VERSION } from "./app.js";
 export { type RunningServer, serve } from "./serve.js";
+export { SessionService } from "./service/session-service.js";
 export { readSettings, type Setting, SETTINGS, type Settings, WrongSetting } from "./settings.js";

@@ -10,6 +10,7 @@ import { tokenOf, type Workload } from "./workload.js";
  * when something acknowledged is missing, something shown was taken back, or something is there that nobody sent.
  */
 export async function checkRecovered(engine: Engine, workload: Workload): Promise<void> {
+  const eventsOf = new Map<SessionModel, readonly string[]>();
   for (const session of workload.sessions.values()) {
     const fate = await fateOf(engine, session.id);
     const possible = session.possible.map((one) => JSON.stringify(one));
@@ -18,9 +19,41 @@ export async function checkRecovered(engine: Engine, workload: Workload): Promis
     session.settle(fate);
     if (typeof fate === "string") continue;
     const events = await readAll(engine, session.id);
+    eventsOf.set(session, events);
+    checkShared(engine, session, events, eventsOf);
     checkEvents(session, events);
-    await checkFacts(engine, session.id, events);
+    await checkFacts(engine, session, events);
+    await checkState(engine, session, events);
     await checkMessages(engine, session.id, events);
+  }
+  checkForks(engine, [...eventsOf.keys()]);
+}
+
+/** What a fork shares is there, the very same as in its parent. */
+function checkShared(
+  engine: Engine,
+  session: SessionModel,
+  events: readonly string[],
+  eventsOf: ReadonlyMap<SessionModel, readonly string[]>,
+): void {
+  const { id, parent } = session;
+  const from = engine.head(sessionId(id))?.forkedFrom;
+  if (from?.id !== parent?.id)
+    throw new Error(`${id} is a fork of ${from?.id ?? "none"}, not of ${parent?.id ?? "none"}`);
+  if (from === undefined || parent === undefined) return;
+  session.sharedSeq = from.seq;
+  const shared = eventsOf.get(parent)?.slice(0, from.seq);
+  if (shared === undefined) throw new Error(`${id} is a fork of ${parent.id}, which is not there`);
+  if (shared.length < from.seq || shared.some((json, index) => json !== events[index]))
+    throw new Error(`${id} does not share the first ${from.seq} events of ${parent.id}`);
+}
+
+/** Every session knows how many forks it has. */
+function checkForks(engine: Engine, living: readonly SessionModel[]): void {
+  for (const session of living) {
+    const count = living.filter(({ parent }) => parent === session).length;
+    const forks = engine.head(sessionId(session.id))?.forks;
+    if (forks !== count) throw new Error(`${session.id} has ${count} forks, and says ${forks ?? 0}`);
   }
 }
 
@@ -39,8 +72,9 @@ function checkEvents(session: SessionModel, events: readonly string[]): void {
     throw new Error(`${session.id}: ${session.shown.length} events were shown, ${events.length} are there`);
   const wrong = session.show(1, events);
   if (wrong !== undefined) throw new Error(wrong);
-  const found = new Map(events.map((json, index) => [tokenOf(json), index + 1]));
-  if (found.size !== events.length) throw new Error(`${session.id}: an event is there twice`);
+  const own = events.slice(session.sharedSeq);
+  const found = new Map(own.map((json, index) => [tokenOf(json), session.sharedSeq + index + 1]));
+  if (found.size !== own.length) throw new Error(`${session.id}: an event is there twice`);
   for (const attempt of session.attempts) settleAttempt(session, attempt, found);
   if (found.size > 0) throw new Error(`${session.id}: nobody sent ${[...found.keys()].join(", ")}`);
   session.lastAcknowledged = events.length;
@@ -56,13 +90,17 @@ function settleAttempt(session: SessionModel, attempt: Attempt, found: Map<strin
   for (const token of attempt.tokens) found.delete(token);
 }
 
-/** Producer windows and key versions are the fold of the events. */
-async function checkFacts(engine: Engine, id: string, events: readonly string[]): Promise<void> {
+/** Producer windows are the fold of a session's own events, key versions that of all. */
+async function checkFacts(
+  engine: Engine,
+  { id, sharedSeq }: SessionModel,
+  events: readonly string[],
+): Promise<void> {
   const pairs: { id: string; producerSeq: number; seq: number }[] = [];
   const keys = new Map<string, KeyVersion>();
   for (const [index, json] of events.entries()) {
     const { producer_id, producer_seq, state } = decodeEvent(json);
-    pairs.push({ id: producer_id, producerSeq: producer_seq, seq: index + 1 });
+    if (index >= sharedSeq) pairs.push({ id: producer_id, producerSeq: producer_seq, seq: index + 1 });
     if (state === undefined) continue;
     for (const { key, kind } of readStateChange(new RawJson(state.text, "object")).operations) {
       const version = (keys.get(key)?.version ?? 0) + 1;
@@ -82,6 +120,41 @@ async function checkFacts(engine: Engine, id: string, events: readonly string[])
       if (is !== should) throw new Error(`${id}: key ${key} is ${is ?? "absent"}, not ${should ?? "absent"}`);
     }
   });
+}
+
+/** State as of a seq is the fold of the events up to it: looked at around where a fork begins, and at the ends. */
+async function checkState(
+  engine: Engine,
+  { id, sharedSeq }: SessionModel,
+  events: readonly string[],
+): Promise<void> {
+  for (const atSeq of new Set([0, sharedSeq, sharedSeq + 1, events.length >> 1, events.length])) {
+    if (atSeq > events.length) continue;
+    const { entries } = await engine.state(sessionId(id), { atSeq, limit: 100 });
+    const is = JSON.stringify(entries.map(({ key, version, seq, value }) => [key, version, seq, value]));
+    const should = JSON.stringify(stateOf(events.slice(0, atSeq)));
+    if (is !== should) throw new Error(`${id}: the state at ${atSeq} is ${is}, not ${should}`);
+  }
+}
+
+type FoldedKey = [key: string, version: number, seq: number, value: string];
+
+function stateOf(events: readonly string[]): FoldedKey[] {
+  const keys = new Map<string, { version: number; seq: number; value: string | undefined }>();
+  for (const [index, json] of events.entries()) {
+    const { state } = decodeEvent(json);
+    if (state === undefined) continue;
+    const { set = {} } = JSON.parse(state.text) as { set?: Record<string, string> };
+    for (const { key, kind } of readStateChange(new RawJson(state.text, "object")).operations) {
+      const value = kind === "set" ? JSON.stringify(set[key]) : undefined;
+      keys.set(key, { version: (keys.get(key)?.version ?? 0) + 1, seq: index + 1, value });
+    }
+  }
+  return [...keys]
+    .flatMap(([key, { version, seq, value }]): FoldedKey[] =>
+      value === undefined ? [] : [[key, version, seq, value]],
+    )
+    .sort(([one], [other]) => (one < other ? -1 : 1));
 }
 
 /** The index of messages is a fold of the events, too. */

@@ -121,7 +121,8 @@ class Story {
 
   private async waitUntilErased(): Promise<void> {
     const erased = [...this.workload.sessions.values()].filter(({ fate }) => fate === "erased");
-    const tokens = erased.flatMap(({ shown }) => shown.map(tokenOf));
+    // What a fork shared is its parent's.
+    const tokens = erased.flatMap(({ shown, sharedSeq }) => shown.slice(sharedSeq).map(tokenOf));
     const { files } = this.store;
     const gaveUpAt = performance.now() + 5_000;
     for (;;) {

@@ -39,10 +39,23 @@ export class SessionModel {
   /** The newest attempt of each producer: it is sent again until its outcome is known. */
   readonly newest = new Map<string, Attempt>();
 
+  /** For a fork. */
+  parent: SessionModel | undefined;
+  /** The last seq that a fork shares with its parent, once that is known. */
+  sharedSeq = 0;
+
   constructor(readonly id: string) {}
 
   get mayBeErased(): boolean {
     return this.fate === "erased" || this.pending?.kind === "erase";
+  }
+
+  get mayLive(): boolean {
+    return this.possible.some((fate) => typeof fate !== "string");
+  }
+
+  get mayBeMissing(): boolean {
+    return this.possible.some((fate) => typeof fate === "string");
   }
 
   /** What the session may be now. */

@@ -1,5 +1,17 @@
-import type { Engine } from "@daybook/engine";
+import type { Engine, StateEntry } from "@daybook/engine";
 import { listAll, readAll, sessionId, TENANT } from "@daybook/engine/contract/commands";
+
+const FORKS = { tenant: TENANT, archived: "all", metadata: [], sort: "id", order: "asc", limit: 3 } as const;
+
+/** The state at every seq. */
+async function statesOf(engine: Engine, id: string, lastSeq: number): Promise<StateEntry[][]> {
+  const states: StateEntry[][] = [];
+  for (let atSeq = 0; atSeq <= lastSeq; atSeq++) {
+    const { entries } = await engine.state(sessionId(id), { atSeq, limit: 100 });
+    states.push([...entries]);
+  }
+  return states;
+}
 
 /** All that an engine answers about some sessions, to be compared with what another or a later one answers. */
 export async function snapshotOf(engine: Engine, ids: Iterable<string>): Promise<Record<string, unknown>> {
@@ -13,6 +25,8 @@ export async function snapshotOf(engine: Engine, ids: Iterable<string>): Promise
           head,
           session: await engine.session(sessionId(id)),
           events: await readAll(engine, id),
+          forks: await listAll(engine, { ...FORKS, forkedFrom: id }),
+          states: await statesOf(engine, id, head.lastSeq),
           messages: await engine.messageSeqs(sessionId(id), { fromSeq: 0, limit: 1_000_000 }),
         };
   }

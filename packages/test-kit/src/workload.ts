@@ -1,7 +1,17 @@
 import { decodeEvent, type NewEvent, readStateChange } from "@daybook/core";
 import type { Engine, ListQuery } from "@daybook/engine";
-import { append, archive, create, erase, patch, sessionId, TENANT } from "@daybook/engine/contract/commands";
+import {
+  append,
+  archive,
+  create,
+  erase,
+  fork,
+  patch,
+  sessionId,
+  TENANT,
+} from "@daybook/engine/contract/commands";
 import { DaybookError, type ErrorCode, RawJson } from "@daybook/protocol";
+import { SessionService } from "@daybook/server";
 import type { Random } from "./random.js";
 import { type Attempt, type HeaderChange, SessionModel } from "./session-model.js";
 
@@ -18,6 +28,8 @@ const WEIGHTS = {
   patch: 2,
   archive: 1,
   erase: 1,
+  fork: 1.5,
+  cascade: 0.3,
   read: 4,
   list: 0.5,
 } as const;
@@ -28,6 +40,8 @@ const WEIGHTS = {
  */
 export class Workload {
   readonly sessions = new Map<string, SessionModel>();
+  /** Those being erased together with their forks. */
+  private readonly cascading = new Set<SessionModel>();
   private tokens = 0;
 
   constructor(
@@ -59,6 +73,10 @@ export class Workload {
         return this.append(engine, session, worker, kind);
       case "read":
         return this.read(engine, session);
+      case "fork":
+        return this.fork(engine, session);
+      case "cascade":
+        return this.cascade(engine, session);
       case "patch":
       case "archive":
       case "erase":
@@ -72,10 +90,66 @@ export class Workload {
     );
     const session = lost[0] ?? new SessionModel(`s${this.sessions.size}`);
     this.sessions.set(session.id, session);
+    // It may be that of a fork that never came to be.
+    session.parent = undefined;
+    session.sharedSeq = 0;
     const title = this.random.chance(0.5) ? this.token() : null;
     const metadata = `{"color":"${this.random.pick(["red", "blue"])}","mark":"${this.token()}"}`;
     session.pending = { kind: "create", header: { title, metadata, version: 1, archived: false } };
     await this.carryOut(session, session.pending, () => create(engine, session.id, { title, metadata }));
+  }
+
+  private async fork(engine: Engine, parent: SessionModel): Promise<void> {
+    // What becomes of a fork that a cascade overtakes is not for the model to say.
+    if (this.cascading.has(parent)) return;
+    const session = new SessionModel(`s${this.sessions.size}`);
+    this.sessions.set(session.id, session);
+    session.parent = parent;
+    const header = { title: null, metadata: "{}", version: 1, archived: false };
+    const change: HeaderChange = { kind: "create", header };
+    session.pending = change;
+    const mayBeMissing = (): boolean => parent.mayBeMissing;
+    const wasMissing = mayBeMissing();
+    const atSeq = this.random.chance(0.7) ? this.random.upTo(parent.lastAcknowledged) : undefined;
+    const error = await this.refusalOf(() => fork(engine, parent.id, session.id, atSeq));
+    if (error === undefined) {
+      session.acknowledge(change);
+      session.sharedSeq = engine.head(sessionId(session.id))?.forkedFrom?.seq ?? -1;
+      const wrong = session.sharedSeq < 0 || session.sharedSeq !== (atSeq ?? session.sharedSeq);
+      this.must(!wrong, `${session.id}: forked at ${session.sharedSeq}, not ${atSeq ?? "the end"}`);
+      session.lastAcknowledged = session.sharedSeq;
+      return;
+    }
+    if (UNKNOWN.has(error.code)) return;
+    if (error.code !== "session_not_found" || !(wasMissing || mayBeMissing())) throw error;
+    session.settle("none");
+  }
+
+  /** Erases a session and all its forks, unless something is under way with one of them. */
+  private async cascade(engine: Engine, session: SessionModel): Promise<void> {
+    const tree = this.treeOf(session);
+    if (typeof session.fate === "string" || tree.some(({ pending }) => pending !== undefined)) return;
+    const living = tree.filter(({ fate }) => typeof fate !== "string");
+    for (const one of living) {
+      one.pending = { kind: "erase" };
+      this.cascading.add(one);
+    }
+    const error = await this.refusalOf(() =>
+      new SessionService(engine).eraseWithForks(sessionId(session.id)),
+    );
+    for (const one of living) {
+      this.cascading.delete(one);
+      if (error === undefined) one.acknowledge({ kind: "erase" });
+    }
+    if (error !== undefined && !UNKNOWN.has(error.code)) throw error;
+  }
+
+  private forksOf(session: SessionModel): SessionModel[] {
+    return [...this.sessions.values()].filter(({ parent }) => parent === session);
+  }
+
+  private treeOf(session: SessionModel): SessionModel[] {
+    return [session, ...this.forksOf(session).flatMap((one) => this.treeOf(one))];
   }
 
   private async changeHeader(
@@ -105,9 +179,21 @@ export class Workload {
     change: HeaderChange,
     command: () => Promise<void>,
   ): Promise<void> {
+    const mayHaveForks = (): boolean => this.forksOf(session).some(({ mayLive }) => mayLive);
+    const hadForks = mayHaveForks();
     const error = await this.refusalOf(command);
-    if (error === undefined) session.acknowledge(change);
-    else if (!UNKNOWN.has(error.code)) throw error;
+    if (error === undefined) {
+      session.acknowledge(change);
+      const orphan = this.forksOf(session).find(({ mayBeMissing }) => !mayBeMissing);
+      this.must(
+        change.kind !== "erase" || orphan === undefined,
+        `${session.id} was erased under its fork ${orphan?.id ?? ""}`,
+      );
+      return;
+    }
+    if (UNKNOWN.has(error.code)) return;
+    if (error.code !== "session_has_forks" || !(hadForks || mayHaveForks())) throw error;
+    session.pending = undefined;
   }
 
   private async append(
@@ -179,8 +265,7 @@ export class Workload {
       session.lastAcknowledged = Math.max(session.lastAcknowledged, lastSeq);
     });
     if (error === undefined || UNKNOWN.has(error.code)) return;
-    const mayBeMissing = session.possible.some((fate) => typeof fate === "string") || session.mayBeErased;
-    if (error.code === "session_not_found" && mayBeMissing) return;
+    if (error.code === "session_not_found" && session.mayBeMissing) return;
     throw error;
   }
 
@@ -210,8 +295,7 @@ export class Workload {
       this.must(wrong === undefined, wrong ?? "");
     });
     if (error === undefined || UNKNOWN.has(error.code)) return;
-    const mayBeMissing = session.mayBeErased || session.possible.includes("none");
-    if (error.code !== "session_not_found" || !mayBeMissing) throw error;
+    if (error.code !== "session_not_found" || !session.mayBeMissing) throw error;
   }
 
   private async list(engine: Engine): Promise<void> {

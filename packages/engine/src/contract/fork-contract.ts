@@ -1,4 +1,4 @@
-import { type NewEvent, readStateChange, seqOfPair } from "@daybook/core";
+import { decideImport, needsOfImport, type NewEvent, readStateChange, seqOfPair } from "@daybook/core";
 import { LIMITS, RawJson } from "@daybook/protocol";
 import { describe, expect, it } from "vitest";
 import type { Engine, LifecycleItem, ListQuery, StateEntry } from "../engine.js";
@@ -186,6 +186,25 @@ export function describeForks(store: {
           ["b", 1],
         ]);
         expect(await stateOf(now, "g")).toEqual({ k: [3, 3, "3"] });
+      });
+    });
+
+    it("takes an import that begins with what it shares, also when that is not durable yet", async () => {
+      const engine = store.engine();
+      await create(engine, "p");
+      await appendOne(engine, "p", note("a", 1));
+      const [first = ""] = await readAll(engine, "p");
+      const insertedAt = (JSON.parse(first) as { inserted_at: string }).inserted_at;
+      const events = [1, 2, 3].map((seq) => ({ seq, insertedAt, event: note("a", seq) }));
+      const imported = (): Promise<{ lastSeq: number }> =>
+        engine.transact(sessionId("f"), needsOfImport(events), (head, facts) =>
+          decideImport(head, facts, events),
+        );
+      const all = [appendOne(engine, "p", note("a", 2)), fork(engine, "p", "f"), imported()];
+      expect(await Promise.all(all)).toEqual([2, undefined, { lastSeq: 3 }]);
+      expect(await imported()).toEqual({ lastSeq: 3 });
+      await everAfter(async (now) => {
+        expect((await readAll(now, "f")).map(producerOf)).toEqual(events.map(({ event }) => pairOf(event)));
       });
     });
 
