@@ -1,5 +1,8 @@
+import { Writable } from "node:stream";
 import { EmbeddedEngine } from "@daybook/engine-embedded";
-import { eventBody, eventually, startServer, type TestServer, within } from "@daybook/test-kit";
+import { type RunningServer, serve } from "@daybook/server";
+import { Api, eventBody, eventually, testSettings, within } from "@daybook/test-kit";
+import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { EventStream } from "./support/event-stream.js";
 import { PhoenixClient } from "./support/phoenix-client.js";
@@ -7,10 +10,27 @@ import { openTail } from "./support/tail-socket.js";
 
 /** What readers are told when the store cannot read: nothing of the cause, and that they may come back. */
 describe("a read that fails", () => {
-  let server: TestServer;
-  beforeAll(async () => (server = await startServer({ store: "memory" })));
-  afterAll(() => server[Symbol.asyncDispose]());
-  afterEach(() => vi.restoreAllMocks());
+  let server: Api;
+  let running: RunningServer;
+  let logged: string[] = [];
+  beforeAll(async () => {
+    const sink = new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        logged.push(chunk.toString());
+        done();
+      },
+    });
+    const settings = testSettings("/nonexistent", { store: "memory" });
+    running = await serve(settings, { logger: pino({ level: "error" }, sink) });
+    server = new Api(running.url);
+  });
+  afterAll(() => running.close());
+  // Nobody outside learns what it was, so the log has to say.
+  afterEach(() => {
+    vi.restoreAllMocks();
+    expect(logged.join("")).toContain("sector 7");
+    logged = [];
+  });
 
   const breakReads = (): void => {
     vi.spyOn(EmbeddedEngine.prototype, "read").mockImplementation(() => {

@@ -31,6 +31,9 @@ describe("what `daybook serve` prints to try", () => {
     let banner = "";
     server.stdout.setEncoding("utf8");
     while (!/tail[^\n]*\n/.test(banner)) banner += String((await once(server.stdout, "data"))[0]);
+    const [, url] = /^Daybook listens on (\S+)$/m.exec(banner) ?? [];
+    // Keys name the URL by which clients look for the server: whoever deploys it has to see which that is.
+    expect(banner.includes(`look for this server at ${url} (--public-url)`)).toBe(auth === "jwt");
     const lines = banner
       .slice(banner.indexOf("Try it:"))
       .split("\n")

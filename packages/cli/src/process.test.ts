@@ -323,6 +323,13 @@ describe("the daybook command", () => {
     expect((await daybook(["check", "--data-dir", join(home, "nowhere")])).stderr).toContain(
       "there is no data folder",
     );
+    for (const args of [["check"], ["repair"], ["backup", join(home, "other")]]) {
+      const ran = await daybook([...args, "--data-dir", home]);
+      expect([ran.code, ran.stderr]).toEqual([
+        1,
+        `daybook: ${home} is no data folder, it holds no log: name one with --data-dir\n`,
+      ]);
+    }
   });
 
   it("keeps its configuration in the home folder, unreadable for others", async () => {
