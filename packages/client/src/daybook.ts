@@ -9,6 +9,7 @@ import { asDaybookError, DaybookError } from "./errors.js";
 import { Http } from "./http.js";
 import { Lifecycle, type LifecycleEvents } from "./lifecycle.js";
 import { Session } from "./session.js";
+import type { CloseOptions } from "./session-types.js";
 import { type CreateRecordOptions, Sessions } from "./sessions.js";
 import type { Store } from "./store.js";
 import { readClaims } from "./token-claims.js";
@@ -139,8 +140,8 @@ export class Daybook implements AsyncDisposable {
   }
 
   /** Closes all sessions, waiting for their appends, and the socket. */
-  async close(): Promise<void> {
-    await Promise.all([...this.open].map((session) => session.close()));
+  async close(options: CloseOptions = {}): Promise<void> {
+    await Promise.all([...this.open].map((session) => session.close(options)));
     this.lifecycle.close();
     this.connections.close();
   }

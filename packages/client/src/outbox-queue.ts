@@ -125,26 +125,27 @@ export class OutboxQueue {
   }
 
   /**
-   * Gives up the group in front. The numbers behind it would leave a hole, which the server refuses: what is left of
-   * that producer goes on as another one.
+   * Gives up the group in front. Its numbers go to those behind it, since a hole would be refused; or, should they have
+   * been taken after all, all that is left of that producer goes on as another one.
    * @returns what was given another number
    */
-  drop(newProducerId: string): readonly OutgoingGroup[] {
+  drop(newProducerId?: string): readonly OutgoingGroup[] {
     const dropped = this.groups.shift();
     this.inFlight = 0;
     if (dropped === undefined) return [];
-    let producerSeq = 0;
+    const producerId = newProducerId ?? dropped.producerId;
+    let producerSeq = newProducerId === undefined ? dropped.producerSeq : 1;
     const renumbered: OutgoingGroup[] = [];
     this.groups = this.groups.map((group) => {
       if (group.producerId !== dropped.producerId) return group;
-      const again = numbered({ ...group, producerId: newProducerId, producerSeq: producerSeq + 1 });
+      const again = numbered({ ...group, producerId, producerSeq });
       producerSeq += group.events.length;
       renumbered.push(again);
       return again;
     });
     if (dropped.producerId === this.producerId) {
-      this.producerId = newProducerId;
-      this.lastProducerSeq = producerSeq;
+      this.producerId = producerId;
+      this.lastProducerSeq = producerSeq - 1;
     }
     return renumbered;
   }

@@ -81,6 +81,8 @@ export class Outbox {
   private readonly waiting = new Map<string, Waiting>();
   private flight: AbortController | undefined;
   private sentWith: string | undefined;
+  /** A try may have got through without an answer, or one of somebody before. What is refused now may still be taken. */
+  private isUncertain = false;
   private stopTimer: () => void = () => undefined;
   private readonly stopWaking: () => void;
   private idle: (() => void)[] = [];
@@ -211,6 +213,7 @@ export class Outbox {
   }
 
   private adopt(groups: readonly OutgoingGroup[]): void {
+    if (groups.length > 0) this.isUncertain = true;
     this.queue.adopt(groups);
     for (const group of groups) this.queued(group);
   }
@@ -243,6 +246,7 @@ export class Outbox {
   }
 
   private next(): void {
+    if (this.queue.isEmpty) this.isUncertain = false;
     this.step({ kind: "next", isEmpty: this.queue.isEmpty });
   }
 
@@ -252,6 +256,7 @@ export class Outbox {
         void this.send();
         break;
       case "abort":
+        if (this.flight !== undefined) this.isUncertain = true;
         this.flight?.abort();
         this.flight = undefined;
         break;
@@ -304,6 +309,7 @@ export class Outbox {
   }
 
   private failed(batch: readonly OutgoingGroup[], error: DaybookError): void {
+    if (error.mayHaveHappened) this.isUncertain = true;
     if (error.retryable || error.isAuth) {
       for (const { key, events } of batch) this.options.progress({ kind: "retrying", key, events, error });
       this.step({ kind: "failed", error });
@@ -331,7 +337,8 @@ export class Outbox {
     const { front } = this.queue;
     if (front === undefined) return;
     // Those behind it first: should this be cut off in between, nothing is sent under a number that has a hole before it.
-    for (const renumbered of this.queue.drop(this.options.environment.newId())) this.keeper?.keep(renumbered);
+    const producerId = this.isUncertain ? this.options.environment.newId() : undefined;
+    for (const renumbered of this.queue.drop(producerId)) this.keeper?.keep(renumbered);
     this.keeper?.forget(front.key);
     this.options.progress({ kind, key: front.key, events: front.events, error });
     this.waiting.get(front.key)?.reject(error);

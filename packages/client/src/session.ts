@@ -34,6 +34,8 @@ export class Session implements AsyncDisposable {
   readonly id: string;
   /** Who appends here; undefined when the token speaks for a service. */
   readonly identity: Identity | undefined;
+  /** How events appended here are signed: `user:alice`. */
+  readonly actor: string | undefined;
   /** As it was when the session was created or bound with an API key. */
   readonly record: SessionRecord | undefined;
   private readonly emitter = new Emitter<SessionEvents>();
@@ -52,6 +54,7 @@ export class Session implements AsyncDisposable {
     const { id, environment, store, storePrefix, cursor } = options;
     this.id = id;
     this.identity = options.identity;
+    this.actor = options.actor;
     this.record = options.record;
     const failed = (error: DaybookError): void => this.emitter.emit("error", error);
     const changed = (): void => this.changed();
@@ -120,7 +123,7 @@ export class Session implements AsyncDisposable {
     options: { readonly expectedSeq?: number } = {},
   ): Promise<readonly AppendResult[]> {
     if (inputs.length === 0) return [];
-    const events = inputs.map((input) => outgoingEvent(input, this.options.actor));
+    const events = inputs.map((input) => outgoingEvent(input, this.actor));
     return this.outbox.append(events, options.expectedSeq);
   }
 
@@ -213,6 +216,29 @@ export class Session implements AsyncDisposable {
   async before(seq: number, limit = 100): Promise<readonly SessionEvent[]> {
     const { events } = await this.page(`before=${Math.min(seq, Number.MAX_SAFE_INTEGER)}&limit=${limit}`);
     return events;
+  }
+
+  /**
+   * Calls the REST API about this session with its token, for what there is no method for. Tries again what may succeed
+   * later, unless `isRepeatable` is false.
+   *
+   * @param rest what follows the session in the path, with its query
+   * @returns the parsed answer
+   * @throws DaybookError
+   *
+   * @example
+   * const { state } = (await session.call("GET", "/state?prefix=plan/")) as { state: unknown[] };
+   */
+  call(
+    method: "GET" | "POST" | "PATCH" | "DELETE",
+    rest: string,
+    options: {
+      readonly body?: string;
+      readonly signal?: AbortSignal;
+      readonly isRepeatable?: boolean;
+    } = {},
+  ): Promise<unknown> {
+    return this.api.call(method, rest, options);
   }
 
   /** What is known now, without asking the server. */

@@ -1,0 +1,412 @@
+import { Daybook, type Session, type SessionEvent } from "@daybook/client";
+import {
+  type AgentTurn,
+  type ChunkLike,
+  readChat,
+  readMessages,
+  recordStream,
+  runAgent,
+  type RunAgentOptions,
+} from "@daybook/client/ai";
+import { eventually, startServer, type TestServer, within } from "@daybook/test-kit";
+import { readUIMessageStream, simulateReadableStream, type UIMessage, type UIMessageChunk } from "ai";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { newId } from "./support/auth-server.js";
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startServer({ store: "memory" });
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+/** Each has a client of its own, as different processes would. */
+const opened: Daybook[] = [];
+afterAll(() => Promise.all(opened.map((daybook) => daybook.close({ timeoutMs: 0 }))));
+function open(id: string, type: "user" | "agent", who: string): Promise<Session> {
+  const daybook = new Daybook({ baseUrl: server.url, WebSocket });
+  opened.push(daybook);
+  return daybook.session({ id, identity: { type, id: who } });
+}
+
+const say = (session: Session, text: string): Promise<{ seq: number }> =>
+  session.append({
+    type: "chat.user.message",
+    payload: {
+      kind: "chat.user.message",
+      message: { id: newId("m"), role: "user", parts: [{ type: "text", text }] },
+    },
+  });
+const stop = (session: Session, more: object = {}): Promise<unknown> =>
+  session.append({ type: "chat.stop", payload: { kind: "chat.stop", ...more } });
+
+/** An answer in words, as the AI SDK streams it. */
+const words = (...texts: string[]): UIMessageChunk[] => [
+  { type: "start", messageId: newId("a") },
+  { type: "text-start", id: "t" },
+  ...texts.map((delta) => ({ type: "text-delta" as const, id: "t", delta })),
+  { type: "text-end", id: "t" },
+  { type: "finish" },
+];
+const streamOf = (chunks: UIMessageChunk[]): ReadableStream<UIMessageChunk> =>
+  simulateReadableStream({ chunks, initialDelayInMs: null, chunkDelayInMs: null });
+
+/** A stream that goes on when it is told to. */
+function controlled(): {
+  stream: ReadableStream<UIMessageChunk>;
+  send: (...chunks: UIMessageChunk[]) => void;
+  end: () => void;
+  fail: (error: unknown) => void;
+  isCancelled: () => boolean;
+} {
+  let controller!: ReadableStreamDefaultController<UIMessageChunk>;
+  let cancelled = false;
+  const stream = new ReadableStream<UIMessageChunk>({
+    start: (given) => void (controller = given),
+    cancel: () => void (cancelled = true),
+  });
+  return {
+    stream,
+    send: (...chunks) => chunks.forEach((chunk) => controller.enqueue(chunk)),
+    end: () => controller.close(),
+    fail: (error) => controller.error(error),
+    isCancelled: () => cancelled,
+  };
+}
+
+const chunksOf = (events: readonly SessionEvent[]): ChunkLike[] =>
+  events.flatMap(({ payload }) => (payload["chunk"] === undefined ? [] : [payload["chunk"] as ChunkLike]));
+const typesOf = (events: readonly SessionEvent[]): string[] => chunksOf(events).map(({ type }) => type);
+const textOf = (message: UIMessage | undefined): string =>
+  (message?.parts ?? []).map((part) => (part.type === "text" ? part.text : `<${part.type}>`)).join("");
+const all = (session: Session): Promise<SessionEvent[]> => session.range(1, Infinity);
+const messages = async (session: Session): Promise<UIMessage[]> =>
+  readMessages<UIMessage>(await all(session), readUIMessageStream);
+
+describe("recordStream", () => {
+  test("what was streamed is read back the same, in a few events, with one end", async () => {
+    const session = await open(newId(), "agent", "drafter");
+    const chunks = words(...Array.from("a whole answer, letter by letter"));
+    const recorded = await recordStream(session, streamOf(chunks));
+    const events = await all(session);
+    expect(recorded).toEqual({ end: "finish", firstSeq: 1, lastSeq: events.length });
+    expect(typesOf(events)).toEqual(["start", "text-start", "text-delta", "text-end", "finish"]);
+    expect(textOf((await messages(session))[0])).toBe("a whole answer, letter by letter");
+    expect(events[0]).toMatchObject({
+      type: "chat.assistant.chunk",
+      actor: "agent:drafter",
+      payload: { kind: "chat.assistant.chunk", chunk: chunks[0] },
+    });
+  });
+
+  test("deltas of different parts, and those that carry more, are kept apart", async () => {
+    const session = await open(newId(), "agent", "drafter");
+    const chunks: UIMessageChunk[] = [
+      { type: "start" },
+      { type: "reasoning-start", id: "r" },
+      { type: "reasoning-delta", id: "r", delta: "think " },
+      { type: "reasoning-delta", id: "r", delta: "more" },
+      { type: "reasoning-delta", id: "r", delta: "!", providerMetadata: { p: { signature: "s" } } },
+      { type: "reasoning-end", id: "r" },
+      { type: "tool-input-start", toolCallId: "c", toolName: "read" },
+      { type: "tool-input-delta", toolCallId: "c", inputTextDelta: '{"f":' },
+      { type: "tool-input-delta", toolCallId: "c", inputTextDelta: '"x"}' },
+      { type: "tool-input-available", toolCallId: "c", toolName: "read", input: { f: "x" } },
+      { type: "tool-output-available", toolCallId: "c", output: "contents" },
+      { type: "text-start", id: "1" },
+      { type: "text-start", id: "2" },
+      { type: "text-delta", id: "1", delta: "a" },
+      { type: "text-delta", id: "2", delta: "b" },
+      { type: "text-delta", id: "1", delta: "c" },
+      { type: "text-end", id: "1" },
+      { type: "text-end", id: "2" },
+      { type: "finish" },
+    ];
+    await recordStream(session, streamOf(chunks));
+    const written = chunksOf(await all(session));
+    expect(written).toHaveLength(chunks.length - 2);
+    expect(written[2]).toEqual({ type: "reasoning-delta", id: "r", delta: "think more" });
+    expect(written[6]).toEqual({ type: "tool-input-delta", toolCallId: "c", inputTextDelta: '{"f":"x"}' });
+    const direct: UIMessage[] = [];
+    for await (const message of readUIMessageStream({ stream: streamOf(chunks) })) direct.push(message);
+    const [read] = await messages(session);
+    expect(read?.parts).toEqual(direct.at(-1)?.parts);
+  });
+
+  test("readers see it grow while it is written", async () => {
+    const id = newId();
+    const [agent, user] = [await open(id, "agent", "drafter"), await open(id, "user", "alice")];
+    const seen: string[] = [];
+    user.on("event", (event) => void seen.push(...typesOf([event])));
+    const model = controlled();
+    const recording = recordStream(agent, model.stream, { batchMs: 5 });
+    model.send({ type: "start" }, { type: "text-start", id: "t" });
+    await eventually("the start is seen", () => seen.length === 2);
+    model.send({ type: "text-delta", id: "t", delta: "Hel" });
+    await eventually("the first delta is seen", () => seen.length === 3);
+    model.send({ type: "text-delta", id: "t", delta: "lo" }, { type: "finish" });
+    await within("it is recorded", recording);
+    await eventually("the end is seen", () => seen.at(-1) === "finish");
+  });
+
+  test("chat.stop ends it with one abort; what was written stays; the model is told", async () => {
+    const id = newId();
+    const [agent, user] = [await open(id, "agent", "drafter"), await open(id, "user", "alice")];
+    await stop(user);
+    const model = controlled();
+    let signal: AbortSignal | undefined;
+    const recording = recordStream(agent, (given) => ((signal = given), model.stream), {
+      after: 1,
+      batchMs: 5,
+    });
+    model.send(
+      { type: "start" },
+      { type: "text-start", id: "t" },
+      { type: "text-delta", id: "t", delta: "Half" },
+    );
+    await eventually("something is written", async () => (await all(user)).length > 3);
+    await stop(user, { actor: "agent:other" });
+    expect(signal?.aborted).toBe(false);
+    await stop(user);
+    expect(await within("it ended", recording)).toMatchObject({ end: "abort" });
+    expect(signal?.aborted).toBe(true);
+    await eventually("the stream was given up", model.isCancelled);
+    const events = await all(user);
+    expect(typesOf(events)).toEqual(["start", "text-start", "text-delta", "abort"]);
+    expect(textOf((await messages(user))[0])).toBe("Half");
+  });
+
+  test("a stream that says abort itself when it is stopped still has one end", async () => {
+    const session = await open(newId(), "agent", "drafter");
+    const abort = new AbortController();
+    const model = controlled();
+    const recording = recordStream(session, model.stream, { signal: abort.signal });
+    model.send({ type: "start" }, { type: "abort" });
+    model.end();
+    abort.abort();
+    await within("it ended", recording);
+    expect(typesOf(await all(session)).filter((type) => type === "abort")).toHaveLength(1);
+  });
+
+  test("a stream that breaks off ends with an error that says nothing of the inside", async () => {
+    const session = await open(newId(), "agent", "drafter");
+    const model = controlled();
+    const recording = recordStream(session, model.stream);
+    model.send(
+      { type: "start" },
+      { type: "text-start", id: "t" },
+      { type: "text-delta", id: "t", delta: "So" },
+    );
+    model.fail(new Error("password=secret"));
+    const recorded = await within("it ended", recording);
+    expect(recorded).toMatchObject({ end: "error", error: new Error("password=secret") });
+    const written = JSON.stringify(await all(session));
+    expect(written).toContain('"errorText":"The answer could not be finished."');
+    expect(written).not.toContain("secret");
+    expect(typesOf(await all(session)).at(-1)).toBe("error");
+  });
+
+  test("nothing is written after an end, and a stream that forgets its end gets one", async () => {
+    const session = await open(newId(), "agent", "drafter");
+    await recordStream(session, streamOf([{ type: "start" }, { type: "finish" }, { type: "start" }]));
+    await recordStream(session, streamOf([{ type: "start" }]));
+    await recordStream(session, streamOf([{ type: "error", errorText: "no" }, { type: "finish" }]));
+    expect(typesOf(await all(session))).toEqual(["start", "finish", "start", "finish", "error"]);
+  });
+
+  test("a chunk that is too large ends the message with an error, and the session takes the next one", async () => {
+    const session = await open(newId(), "agent", "drafter");
+    const large: UIMessageChunk = { type: "data-file", data: "x".repeat(1_100_000) };
+    await expect(
+      recordStream(session, streamOf([{ type: "start" }, large, { type: "finish" }])),
+    ).rejects.toMatchObject({
+      code: "event_too_large",
+    });
+    expect(typesOf(await all(session)).at(-1)).toBe("error");
+    await recordStream(session, streamOf(words("Well then")));
+    expect(textOf((await messages(session)).at(-1))).toBe("Well then");
+  });
+
+  test("two answers of one session object follow each other; two agents answer at once", async () => {
+    const id = newId();
+    const [one, two] = [await open(id, "agent", "one"), await open(id, "agent", "two")];
+    const [first, second] = [controlled(), controlled()];
+    const recordings = [
+      recordStream(one, first.stream, { batchMs: 1 }),
+      recordStream(one, streamOf(words("later"))),
+      recordStream(two, second.stream, { batchMs: 1 }),
+    ];
+    const [start, ...rest] = words("inter", "leaved");
+    for (const model of [first, second]) model.send(start!);
+    await eventually("both have begun", async () => typesOf(await all(one)).length === 2);
+    for (const chunk of rest) {
+      first.send(chunk);
+      second.send(chunk);
+    }
+    await within("all are recorded", Promise.all(recordings));
+    expect((await messages(one)).map(textOf).sort()).toEqual(["interleaved", "interleaved", "later"]);
+    expect(readChat(await all(one)).map((entry) => entry.kind === "chunks" && entry.isOpen)).toEqual([
+      false,
+      false,
+      false,
+    ]);
+  });
+});
+
+describe("runAgent", () => {
+  /** Runs an agent until it is told to end. */
+  function run(
+    session: Session,
+    handler: (turn: AgentTurn) => Promise<unknown>,
+    options: RunAgentOptions = {},
+  ): { readonly ended: Promise<void>; readonly end: () => Promise<void> } {
+    const abort = new AbortController();
+    const ended = runAgent(session, handler, { signal: abort.signal, batchMs: 1, ...options });
+    ended.catch(() => undefined);
+    return {
+      ended,
+      end: () => {
+        abort.abort();
+        return within("the agent ended", ended);
+      },
+    };
+  }
+  const echo = async ({ message, record }: AgentTurn): Promise<unknown> =>
+    record(streamOf(words(`You said: ${textOf(message as UIMessage)}`)));
+  const answers = async (session: Session): Promise<string[]> =>
+    (await messages(session)).filter(({ role }) => role === "assistant").map(textOf);
+
+  test("answers what was said before it came and after, with the conversation in hand", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    await say(user, "one");
+    const seen: string[][] = [];
+    const agent = run(await open(id, "agent", "echo"), async (turn) => {
+      seen.push((await turn.messages<UIMessage>(readUIMessageStream)).map(textOf));
+      await echo(turn);
+    });
+    await eventually("the first answer", async () => (await answers(user)).length === 1);
+    await say(user, "two");
+    await eventually("the second answer", async () => (await answers(user)).length === 2);
+    await agent.end();
+    expect(await answers(user)).toEqual(["You said: one", "You said: two"]);
+    expect(seen).toEqual([["one"], ["one", "You said: one", "two"]]);
+  });
+
+  test("a worker that comes after another answers only what is new", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    await say(user, "one");
+    const first = run(await open(id, "agent", "echo"), echo);
+    await eventually("the first answer", async () => (await answers(user)).length === 1);
+    await first.end();
+    await say(user, "two");
+    const second = run(await open(id, "agent", "echo"), echo);
+    await eventually("the second answer", async () => (await answers(user)).length === 2);
+    await say(user, "three");
+    await eventually("the third answer", async () => (await answers(user)).length === 3);
+    await second.end();
+    expect(await answers(user)).toEqual(["You said: one", "You said: two", "You said: three"]);
+  });
+
+  test("a worker that died in mid-answer: its message is closed, and the question is answered", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    await say(user, "one");
+    const hanging = controlled();
+    hanging.send(
+      { type: "start" },
+      { type: "text-start", id: "t" },
+      { type: "text-delta", id: "t", delta: "I was ab" },
+    );
+    // As good as dead: it never sends another chunk.
+    const dead = run(await open(id, "agent", "echo"), ({ record }) => record(hanging.stream));
+    await eventually("half an answer", async () => typesOf(await all(user)).includes("text-delta"));
+    const next = run(await open(id, "agent", "echo"), echo);
+    await eventually("an answer", async () => (await answers(user)).includes("You said: one"));
+    await expect(within("the one before ended", dead.ended)).rejects.toMatchObject({
+      code: "state_conflict",
+    });
+    await next.end();
+    expect(await answers(user)).toEqual(["I was ab", "You said: one"]);
+    const chat = readChat(await all(user));
+    expect(chat.map((entry) => entry.kind === "chunks" && entry.isOpen)).toEqual([false, false, false]);
+    expect(typesOf(await all(user)).filter((type) => type === "abort")).toHaveLength(1);
+  });
+
+  test("stopped: the answer ends with abort, the question counts as handled, the next one is answered", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    const hanging = controlled();
+    hanging.send(
+      { type: "start" },
+      { type: "text-start", id: "t" },
+      { type: "text-delta", id: "t", delta: "Well, " },
+    );
+    let turns = 0;
+    const agent = run(await open(id, "agent", "echo"), (turn) =>
+      ++turns === 1 ? turn.record(hanging.stream) : echo(turn),
+    );
+    await say(user, "one");
+    await eventually("half an answer", async () => typesOf(await all(user)).includes("text-delta"));
+    await stop(user);
+    await say(user, "two");
+    await eventually("the second answer", async () => (await answers(user)).length === 2);
+    await agent.end();
+    expect([turns, await answers(user)]).toEqual([2, ["Well, ", "You said: two"]]);
+  });
+
+  test("a handler that fails: readers see an error, the log hears of it, and the next question is answered", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    const errors: unknown[] = [];
+    let turns = 0;
+    const agent = run(
+      await open(id, "agent", "echo"),
+      (turn) => {
+        if (++turns === 1) throw new Error("no model");
+        return echo(turn);
+      },
+      { onError: (error) => void errors.push(error), errorText: () => "Sorry." },
+    );
+    await say(user, "one");
+    await say(user, "two");
+    await eventually("the second answer", async () => (await answers(user)).includes("You said: two"));
+    await agent.end();
+    expect(errors).toEqual([new Error("no model")]);
+    expect(chunksOf(await all(user)).slice(0, 2)).toEqual([
+      { type: "start" },
+      { type: "error", errorText: "Sorry." },
+    ]);
+  });
+
+  test("a handler that records nothing has handled it all the same", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    await say(user, "one");
+    let turns = 0;
+    const count = (): Promise<number> => Promise.resolve(turns++);
+    const first = run(await open(id, "agent", "quiet"), count);
+    await eventually("it is handled", async () =>
+      (await all(user)).some(({ type }) => type === "consumer.advanced"),
+    );
+    await first.end();
+    const second = run(await open(id, "agent", "quiet"), count);
+    await say(user, "two");
+    await eventually("the next is handled", () => turns === 2);
+    await second.end();
+    expect(turns).toBe(2);
+  });
+
+  test("agents of different names answer the same question, each once", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    const agents = await Promise.all(
+      ["one", "two"].map(async (who) => run(await open(id, "agent", who), echo)),
+    );
+    await say(user, "hi");
+    await eventually("both answer", async () => (await answers(user)).length === 2);
+    await Promise.all(agents.map(({ end }) => end()));
+    expect(await answers(user)).toEqual(["You said: hi", "You said: hi"]);
+  });
+});
