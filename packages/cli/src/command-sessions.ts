@@ -14,7 +14,8 @@ Examples:
   daybook sessions get ses_demo
   daybook sessions update ses_demo --title "Signed" --expected-version 3
   daybook sessions archive ses_demo        # hidden from lists, still there
-  daybook sessions delete ses_demo         # erased for good`;
+  daybook sessions delete ses_demo         # erased for good
+  daybook sessions delete ses_demo --cascade   # with all its forks`;
 
 const LIST_HELP = `
 Examples:
@@ -48,6 +49,7 @@ function addList(sessions: Command, context: Context): void {
       new Option("--archived <which>", "which ones").choices(["active", "archived", "all"]).default("active"),
     )
     .option("--metadata <key=value>", "only those with this metadata; may be repeated", collect)
+    .option("--forked-from <session>", "only forks of this session", nonEmpty)
     .addOption(new Option("--sort <by>", "order by").choices(["id", "created", "updated"]))
     .addOption(new Option("--order <order>", "which way").choices(["asc", "desc"]))
     .addHelpText("after", LIST_HELP)
@@ -121,16 +123,22 @@ function addFlag(sessions: Command, context: Context, name: "archive" | "unarchi
     });
 }
 
+interface DeleteOptions {
+  readonly cascade?: true;
+  readonly yes?: true;
+}
+
 function addDelete(sessions: Command, context: Context): void {
   addGlobalOptions(sessions.command("delete"))
     .summary("erase a session and its events for good")
     .description("Erase a session and all its events for good. Its id can never be used again.")
     .argument("<session>", "session id", nonEmpty)
+    .option("--cascade", "its forks too, and theirs")
     .option("--yes", "do not ask")
-    .action(async (id: string, options: { readonly yes?: true }, command: Command) => {
+    .action(async (id: string, options: DeleteOptions, command: Command) => {
       const client = await context.client(command);
-      const path = sessionPath(id);
-      if (options.yes !== true) await confirmDeletion(context, id);
+      const path = sessionPath(id) + (options.cascade === true ? "?cascade=true" : "");
+      if (options.yes !== true) await confirmDeletion(context, id, options.cascade === true);
       await client.call({ method: "DELETE", path, repeatable: false });
       await context.print(
         context.wantsJson(command) ? JSON.stringify({ id, deleted: true }) : `${id} deleted`,
@@ -139,12 +147,13 @@ function addDelete(sessions: Command, context: Context): void {
 }
 
 /** Asks a person only: a script that says delete means it. */
-async function confirmDeletion(context: Context, id: string): Promise<void> {
+async function confirmDeletion(context: Context, id: string, cascade: boolean): Promise<void> {
   const { stdin, stderr } = context.io;
   if (stdin.isTTY !== true || stderr.isTTY !== true) return;
   const prompt = createInterface({ input: stdin, output: stderr });
   try {
-    const answer = await prompt.question(`Erase ${id} and all its events for good? Type its id to confirm: `);
+    const what = cascade ? `${id}, all its forks and all their events` : `${id} and all its events`;
+    const answer = await prompt.question(`Erase ${what} for good? Type its id to confirm: `);
     if (answer.trim() !== id) throw new CommandFailure("nothing was deleted");
   } finally {
     prompt.close();

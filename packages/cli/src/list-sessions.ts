@@ -10,6 +10,7 @@ export interface ListOptions {
   readonly all?: true;
   readonly archived: "active" | "archived" | "all";
   readonly metadata?: readonly string[];
+  readonly forkedFrom?: string;
   readonly sort?: string;
   readonly order?: string;
 }
@@ -55,6 +56,7 @@ export function listPath(options: ListOptions, cursor: string | undefined): stri
   const query = new URLSearchParams({ archived: ARCHIVED[options.archived] });
   if (options.limit !== undefined) query.set("limit", String(options.limit));
   if (cursor !== undefined) query.set("cursor", cursor);
+  if (options.forkedFrom !== undefined) query.set("forked_from", options.forkedFrom);
   if (options.sort !== undefined) query.set("sort", options.sort);
   if (options.order !== undefined) query.set("order", options.order);
   for (const filter of options.metadata ?? []) {

@@ -166,6 +166,47 @@ describe("the daybook command", () => {
     expect(gone.stderr).toMatch(/^session_not_found \(404\): .+\n$/);
   });
 
+  it("forks a session, lists its forks, exports one whole, and deletes them with it", async () => {
+    await daybook(["append", "root", "--stdin", "--text"], "1\n2\n3");
+    expect(
+      await daybook(["fork", "root", "--at", "2", "--id", "branch", "--title", "What if"]),
+    ).toMatchObject({
+      code: 0,
+      stdout: "branch\n",
+      stderr: "",
+    });
+    await daybook(["append", "branch", "--text", "other"]);
+    expect((await eventsOf("branch")).map(({ payload }) => payload["text"])).toEqual(["1", "2", "other"]);
+    expect((await daybook(["sessions", "get", "branch"])).stdout).toContain("forked from  root at 2\n");
+    const whole = await daybook(["fork", "root", "--json"]);
+    const { id } = JSON.parse(whole.stdout) as { id: string };
+    expect(JSON.parse(whole.stdout)).toMatchObject({
+      last_seq: 3,
+      forked_from: { session_id: "root", seq: 3 },
+    });
+    const listed = await daybook(["sessions", "list", "--forked-from", "root", "--json"]);
+    const { sessions } = JSON.parse(listed.stdout) as { sessions: { id: string }[] };
+    expect(sessions.map((one) => one.id)).toEqual(["branch", id]);
+
+    const exported = (await daybook(["export", "branch"])).stdout;
+    expect(exported.trim().split("\n")).toHaveLength(4);
+    expect((await daybook(["import", "--id", "copy"], exported)).stdout).toBe("copy events=3\n");
+    // An import that broke off finds its own session again, although that is no fork.
+    expect((await daybook(["import", "--id", "copy"], exported)).stdout).toBe("copy events=3\n");
+    expect((await daybook(["sessions", "get", "copy"])).stdout).not.toContain("forked");
+
+    const refused = await daybook(["sessions", "delete", "root", "--yes"]);
+    expect(refused.code).toBe(3);
+    expect(refused.stderr).toMatch(/^session_has_forks \(409\): The session's events are shared by 2 forks/);
+    expect((await daybook(["sessions", "delete", "root", "--cascade"])).stdout).toBe("root deleted\n");
+    expect((await daybook(["sessions", "get", "branch"])).code).toBe(3);
+    expect(await eventsOf("copy")).toHaveLength(3);
+    expect((await daybook(["fork", "copy", "--at", "4"])).stderr).toMatch(
+      /^invalid_cursor \(400\): at_seq is 4/,
+    );
+    expect((await daybook(["fork", "copy", "--at", "-1"])).code).toBe(2);
+  });
+
   it("says what is wrong with a command line, with 2, and helps with 0", async () => {
     const wrong = await daybook(["apend", "x"]);
     expect(wrong).toMatchObject({ code: 2, stdout: "" });

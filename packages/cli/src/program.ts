@@ -5,6 +5,7 @@ import { addConfigCommand } from "./command-config.js";
 import { addCreateCommand } from "./command-create.js";
 import { addExecCommand } from "./command-exec.js";
 import { addExportCommand } from "./command-export.js";
+import { addForkCommand } from "./command-fork.js";
 import { addImportCommand } from "./command-import.js";
 import { addKeysCommand } from "./command-keys.js";
 import { addServeCommand } from "./command-serve.js";
@@ -54,6 +55,7 @@ export function buildProgram(context: Context, args: readonly string[]): Command
   addTailCommand(program, context);
   addExecCommand(program, context);
   addSessionsCommand(program, context);
+  addForkCommand(program, context);
   addExportCommand(program, context);
   addImportCommand(program, context);
   addConfigCommand(program, context);

@@ -97,7 +97,8 @@ export function decideErase(head: Head | undefined, session: LogId): Decision<vo
   if (head.forks > 0) {
     return reject(
       "session_has_forks",
-      `The session has ${head.forks} forks, which share its events. Delete them first, or all at once with ?cascade=true.`,
+      `The session's events are shared by ${head.forks === 1 ? "a fork" : `${head.forks} forks`}. ` +
+        "Delete them first, or all at once with ?cascade=true.",
       { forks: head.forks },
     );
   }

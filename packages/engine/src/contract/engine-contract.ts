@@ -22,6 +22,7 @@ import {
   create,
   erase,
   factsOf,
+  fork,
   listAll,
   note,
   patch,
@@ -834,8 +835,26 @@ export function describeEngine(name: string, makeStore: () => Promise<StoreUnder
           await new Promise((resolve) => setImmediate(resolve));
         }
       };
-      await Promise.all([writer("a"), writer("b"), writer("c"), reader(1), reader(5), reader(1_000)]);
-      expect(history.whyNotLinearizable(await readAll(engine, "s"))).toBeUndefined();
+      const forks: string[] = [];
+      // To fork a session is to read where it ends.
+      const forker = async (): Promise<void> => {
+        while ((engine.head(sessionId("s"))?.lastSeq ?? 0) < 180) {
+          const id = `fork${forks.length}`;
+          await history.read(Infinity, async () => {
+            await fork(engine, "s", id);
+            forks.push(id);
+            return { events: [], lastSeq: engine.head(sessionId(id))?.forkedFrom?.seq ?? -1 };
+          });
+        }
+      };
+      await Promise.all([...["a", "b", "c"].map(writer), ...[1, 5, 1_000].map(reader), ...[forker()]]);
+      const log = await readAll(engine, "s");
+      expect(history.whyNotLinearizable(log)).toBeUndefined();
+      expect(forks.length).toBeGreaterThan(1);
+      for (const id of forks) {
+        const shared = await readAll(engine, id);
+        expect(shared).toEqual(log.slice(0, shared.length));
+      }
       expect(history.operations.filter(({ kind }) => kind === "read").length).toBeGreaterThan(50);
     });
   });
