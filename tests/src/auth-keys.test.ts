@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ALL_SCOPES, AuthServer, newId, signingKeyOf } from "./support/auth-server.js";
 import { EventStream } from "./support/event-stream.js";
 import { PhoenixClient } from "./support/phoenix-client.js";
+import { runDaybook } from "./support/run-daybook.js";
 import { openTail } from "./support/tail-socket.js";
 
 let auth: AuthServer;
@@ -257,6 +258,35 @@ describe("the keys folder", () => {
     await writeFile(join(folder, "README"), "hello");
     await mkdir(join(folder, "sub"));
     expect(await get((await server.key()).key, server)).toBe(200);
+  });
+
+  test.each([
+    ["api-key_x.json", "{", "api-key_x.json is not what it was written as"],
+    ["api-key_x.json", "null", "api-key_x.json is not"],
+    ["api-key_x.json", '{"id":"key_x"}', "api-key_x.json is not"],
+    ["issuers.json", '{"urls":5}', "issuers.json is not"],
+    ["signing-x.json", '{"kid":"x"}', "signing-x.json is not"],
+    [
+      "signing-x.json",
+      '{"kid":"x","public_jwk":{"kty":"OKP"}}',
+      "The signing key x in the keys folder is no",
+    ],
+  ])("that holds a damaged %s (%s) is named at the start and by commands", async (name, text, said) => {
+    const dataDir = await newDataDir();
+    await createApiKey(dataDir, { tenant: "acme" });
+    await writeFile(join(dataDir, "keys", name), text);
+    await expect(AuthServer.start({}, { dataDir })).rejects.toThrow(said);
+    const { code, stdout, stderr } = await runDaybook([
+      "keys",
+      "create",
+      "--tenant",
+      "a",
+      "--data-dir",
+      dataDir,
+    ]);
+    expect([code, stdout, stderr.split("\n").length]).toEqual([1, "", 2]);
+    expect(stderr).toContain(said);
+    await rm(dataDir, { recursive: true, force: true });
   });
 
   test("that cannot be read for a while leaves the keys in hand", async () => {

@@ -52,7 +52,7 @@ export function addKeysCommand(program: Command, context: Context): void {
     .description("List API keys. The keys themselves are kept nowhere.")
     .action(async (options: FolderOptions, command: Command) => {
       const { listApiKeys } = await import("@daybook/server/manage-keys");
-      const files = await listApiKeys(existingFolder(context, options));
+      const files = await saidOfKeys(listApiKeys(existingFolder(context, options)));
       await context.print(context.wantsJson(command) ? JSON.stringify(files.map(factsOf)) : tableOf(files));
     });
   folderCommand(keys, "revoke", REVOKE_HELP)
@@ -67,7 +67,7 @@ export function addKeysCommand(program: Command, context: Context): void {
     .description("Make a new signing key.")
     .action(async (options: FolderOptions, command: Command) => {
       const { rotateKeys } = await import("@daybook/server/manage-keys");
-      const { kid } = await rotateKeys(existingFolder(context, options));
+      const { kid } = await saidOfKeys(rotateKeys(existingFolder(context, options)));
       await context.print(
         context.wantsJson(command) ? JSON.stringify({ kid }) : `signing with ${kid} from now on`,
       );

@@ -71,3 +71,8 @@ export class OutputClosed extends CommandFailure {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** A mistake in here, whose stack is worth more than its message; anything else is about files, ports and the like. */
+export function isDefect(error: Error): boolean {
+  return error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
+}

@@ -31,6 +31,20 @@ export interface KeyFiles {
   readonly issuers: readonly string[];
 }
 
+/** A file that should hold a key and does not. */
+export class KeyFileDamaged extends Error {
+  override readonly name = "KeyFileDamaged";
+
+  constructor(path: string, cause?: unknown) {
+    super(
+      `${path} is not what it was written as. Restore it, or remove it: what it stood for is lost then.`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
 /** FAT counts in two seconds, the others in milliseconds. */
 const CLOCK_GRAIN_MS = 2_500;
 
@@ -45,18 +59,22 @@ export class KeyFolder {
     this.path = join(dataDir, "keys");
   }
 
+  /** @throws KeyFileDamaged naming the file; Error when the folder cannot be read */
   async read(): Promise<KeyFiles> {
     const names = await readdir(this.path).catch(noneIfAbsent);
-    const load = async (prefix: string): Promise<unknown[]> => {
+    const load = <File>(prefix: string, isOne: (value: Partial<File>) => boolean): Promise<File[]> => {
       const matching = names.filter((name) => name.startsWith(prefix) && name.endsWith(".json")).sort();
-      return Promise.all(
-        matching.map(async (name) => JSON.parse(await readFile(join(this.path, name), "utf8")) as unknown),
-      );
+      return Promise.all(matching.map((name) => readJson(join(this.path, name), isOne)));
     };
-    const issuers = (await load("issuers")) as { urls: string[] }[];
+    const issuers = await load<IssuersFile>("issuers", ({ urls }) => isTexts(urls));
     return {
-      signing: (await load("signing-")) as SigningKeyFile[],
-      apiKeys: (await load("api-")) as ApiKeyFile[],
+      signing: await load<SigningKeyFile>(
+        "signing-",
+        ({ kid, public_jwk: jwk }) => isText(kid) && typeof jwk === "object",
+      ),
+      apiKeys: await load<ApiKeyFile>("api-", ({ id, tenant, scopes, expires_at: end }) =>
+        [[id, tenant, end].every(isText), isTexts(scopes)].every(Boolean),
+      ),
       issuers: issuers.flatMap(({ urls }) => urls),
     };
   }
@@ -107,6 +125,24 @@ export class KeyFolder {
       await folder.close();
     }
   }
+}
+
+interface IssuersFile {
+  readonly urls: readonly string[];
+}
+
+const isText = (value: unknown): boolean => typeof value === "string";
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+
+async function readJson<File>(path: string, isOne: (value: Partial<File>) => boolean): Promise<File> {
+  const text = await readFile(path, "utf8");
+  try {
+    const value = JSON.parse(text) as Partial<File> | null;
+    if (value !== null && isOne(value)) return value as File;
+  } catch (cause) {
+    throw new KeyFileDamaged(path, cause);
+  }
+  throw new KeyFileDamaged(path);
 }
 
 function noneIfAbsent(error: unknown): string[] {

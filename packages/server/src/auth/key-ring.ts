@@ -35,13 +35,13 @@ export class KeyRing {
     const verifying = new Map<string, VerifyingKey>();
     let newest: SigningKeyFile | undefined;
     for (const file of files.signing) {
-      const key = (await importJWK(file.public_jwk, ALGORITHM)) as CryptoKey;
+      const key = await imported(file.public_jwk, file.kid);
       verifying.set(file.kid, { key, publicJwk: file.public_jwk });
       const signs = file.private_jwk !== undefined;
       if (signs && (newest === undefined || file.created_at > newest.created_at)) newest = file;
     }
     if (newest?.private_jwk === undefined) throw new Error("There is no signing key in the keys folder.");
-    const signer = { kid: newest.kid, key: (await importJWK(newest.private_jwk, ALGORITHM)) as CryptoKey };
+    const signer = { kid: newest.kid, key: await imported(newest.private_jwk, newest.kid) };
     const apiKeys = new Map(files.apiKeys.map((key) => [key.id, key.revoked_at === undefined]));
     return new KeyRing(verifying, signer, new Set(files.issuers), apiKeys);
   }
@@ -95,6 +95,14 @@ export class KeyRing {
       requiredClaims: ["exp", "sub", "iss"],
     });
     return payload;
+  }
+}
+
+async function imported(jwk: JWK, kid: string): Promise<CryptoKey> {
+  try {
+    return (await importJWK(jwk, ALGORITHM)) as CryptoKey;
+  } catch (cause) {
+    throw new Error(`The signing key ${kid} in the keys folder is no ${ALGORITHM} key.`, { cause });
   }
 }
 

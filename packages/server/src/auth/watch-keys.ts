@@ -17,10 +17,11 @@ export interface KeysWatch {
  */
 export function watchKeys(
   folder: KeyFolder,
-  authenticator: Authenticator,
+  authenticator: Pick<Authenticator, "replaceKeys">,
   onError: (error: unknown) => void,
 ): KeysWatch {
   let seen: string | undefined;
+  let isFailing = false;
   let looking: Promise<void> | undefined;
   let next: Promise<void> | undefined;
   const read = async (): Promise<void> => {
@@ -29,9 +30,11 @@ export function watchKeys(
       if (version !== undefined && version === seen) return;
       authenticator.replaceKeys(await KeyRing.load(await folder.read()));
       seen = version;
+      isFailing = false;
     } catch (error) {
-      // The keys in hand stay; the next look may find the folder whole again.
-      onError(error);
+      // The keys in hand stay; the next look may find the folder whole again. Said once, and not four times a second.
+      if (!isFailing) onError(error);
+      isFailing = true;
     }
   };
   const look = (): Promise<void> => {
