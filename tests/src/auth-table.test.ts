@@ -198,6 +198,24 @@ const ROWS: readonly Row[] = [
       kind === "none" ? "forbidden" : kind === "expired" ? "token_expired" : "unauthorized",
     attempt: (token, session) => joinOutcome("tail:ID", token, session),
   },
+  ...["/socket/websocket", "/socket/websocket/websocket"].map((path): Row => ({
+    name: `channel socket at ${path}`,
+    scope: undefined,
+    otherTenant: "ok",
+    otherSession: "ok",
+    refused: () => "forbidden",
+    attempt: (token) => upgradeOutcome(channelUrl(auth.url, token).replace("/v1/socket/websocket", path)),
+  })),
+  {
+    name: "channel conversation:ID",
+    scope: "session:read",
+    // A conversation that is not there can be joined: so can another tenant's, which is another one.
+    otherTenant: "ok",
+    otherSession: "forbidden_session",
+    refused: (kind) =>
+      kind === "none" ? "forbidden" : kind === "expired" ? "token_expired" : "unauthorized",
+    attempt: (token, session) => joinOutcome("conversation:ID", token, session),
+  },
   {
     name: "channel lifecycle",
     scope: "session:read",

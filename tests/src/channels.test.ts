@@ -681,6 +681,7 @@ describe("a restart", () => {
     await tail.reached(40);
     expect(tail.seqs).toEqual(range(1, 40));
     expect(tail.isClosed).toBe(false);
+    await second.close();
     await rm(dataDir, { recursive: true, force: true });
   });
 });

@@ -108,10 +108,7 @@ export class EmbeddedEngine implements Engine {
 
   watch(id: LogId, moved: () => void): () => void {
     this.refuseIfClosing();
-    const log = this.store.table.find(id);
-    if (log === undefined) return () => undefined;
-    log.watchers.add(moved);
-    return () => log.watchers.delete(moved);
+    return this.store.table.watch(id, moved);
   }
 
   async session(id: LogId): Promise<Session | undefined> {

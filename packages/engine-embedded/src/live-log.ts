@@ -12,7 +12,7 @@ export class LiveLog extends OpenLog {
   durableHeader: SessionHeader | undefined;
   /** The batch this log last changed in, until that is durable. */
   lastBatch: { readonly written: Promise<void> } | undefined;
-  readonly watchers = new Set<() => void>();
+  watchers = new Set<() => void>();
   /** The newest durable events, without a gap up to the last. */
   private blocks: EventBlock[] = [];
   /** Blocks in front of this one were let go. */

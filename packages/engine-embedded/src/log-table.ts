@@ -9,6 +9,8 @@ export class LogTable implements ParentLogs {
   private readonly byKey = new Map<string, LiveLog>();
   private readonly byNumber = new Map<number, LiveLog>();
   private changed = new Flush<LiveLog>();
+  /** Those who wait for logs that are not there. */
+  private readonly awaited = new Map<string, Set<() => void>>();
 
   constructor(
     private readonly views: Views,
@@ -48,8 +50,22 @@ export class LogTable implements ParentLogs {
     return this.byNumber.get(number);
   }
 
+  /** Calls back after the log moved; one that is not there moves when it is created. */
+  watch(id: LogId, moved: () => void): () => void {
+    const known = this.find(id)?.watchers ?? this.awaited.get(id.key);
+    const watchers = known ?? new Set();
+    if (known === undefined) this.awaited.set(id.key, watchers);
+    watchers.add(moved);
+    return () => {
+      watchers.delete(moved);
+      if (watchers.size === 0 && this.awaited.get(id.key) === watchers) this.awaited.delete(id.key);
+    };
+  }
+
   create(id: LogId): LiveLog {
     const log = new LiveLog(this.nextNumber++, id, this.views, this);
+    log.watchers = this.awaited.get(id.key) ?? log.watchers;
+    this.awaited.delete(id.key);
     this.byNumber.set(log.number, log);
     this.byKey.set(id.key, log);
     return log;
@@ -94,6 +110,9 @@ export class LogTable implements ParentLogs {
   }
 
   forget(log: LiveLog): void {
+    // Its creation failed; whoever waits for it goes on waiting.
+    if (log.head === undefined && log.id !== undefined && log.watchers.size > 0)
+      this.awaited.set(log.id.key, log.watchers);
     this.byNumber.delete(log.number);
     if (log.id !== undefined && this.byKey.get(log.id.key) === log) this.byKey.delete(log.id.key);
   }

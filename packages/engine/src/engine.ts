@@ -163,7 +163,10 @@ export interface Engine {
   /** The durable head. Undefined when the log never was; a deleted one says so in its status. */
   head(id: LogId): Head | undefined;
 
-  /** Calls back after the log's durable head moved (deletion too). A hint: it may come late, twice or for nothing. */
+  /**
+   * Calls back after the log's durable head moved: creation and deletion too. A hint: it may come late, twice or for
+   * nothing.
+   */
   watch(id: LogId, moved: () => void): () => void;
 
   /** One session with its header. Undefined when there is none or it was deleted. */

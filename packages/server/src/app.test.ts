@@ -8,10 +8,11 @@ import { RpcDoor } from "./http/rpc-door.js";
 import { DrainList } from "./http/drain.js";
 import { RateLimit } from "./http/rate-limit.js";
 import { Metrics } from "./metrics.js";
+import { SOCKET_PATHS } from "./dialects/phoenix-sockets.js";
 import { readSettings } from "./settings.js";
 
 /** What holds nobody's data, and so is for everybody. */
-const OPEN = ["/.well-known/jwks.json", "/docs", "/openapi.json", "/v1/socket/websocket"];
+const OPEN = ["/.well-known/jwks.json", "/docs", "/openapi.json", ...SOCKET_PATHS];
 
 /** What says only that there is a server, and which. */
 const OPEN_RPCS = ["Health", "Version"].map((rpc) => `/statehouse.v1.StatehouseService/${rpc}`);

@@ -12,7 +12,7 @@ import { conversationRoutes } from "./dialects/conversation-routes.js";
 import { lifecycleRoutes } from "./dialects/lifecycle-routes.js";
 import { registerPublicKeys, tokenRoutes } from "./dialects/token-routes.js";
 import type { DrainList } from "./http/drain.js";
-import { SOCKET_PATH } from "./dialects/phoenix-sockets.js";
+import { SOCKET_PATHS } from "./dialects/phoenix-sockets.js";
 import { createHttpApp } from "./http/http-app.js";
 import type { OriginPolicy } from "./http/origin-guard.js";
 import { refuseOtherMethods } from "./http/refuse-methods.js";
@@ -72,9 +72,11 @@ export function buildApp(parts: AppParts): FastifyInstance {
   registerPublicKeys(app, authenticator);
   registerRpcs(app, parts.door);
   // Its upgrades are taken before routing.
-  app.get(SOCKET_PATH, () => {
-    throw new DaybookError("invalid_websocket_upgrade", "Open this path as a WebSocket.");
-  });
+  for (const path of SOCKET_PATHS) {
+    app.get(path, () => {
+      throw new DaybookError("invalid_websocket_upgrade", "Open this path as a WebSocket.");
+    });
+  }
   registerDocs(app, routes, VERSION);
   return app;
 }

@@ -8,8 +8,9 @@ import {
   openMemoryEngine,
 } from "@daybook/engine-embedded";
 import { pino, type Logger } from "pino";
+import { joinConversation } from "./dialects/conversation-channel.js";
 import { joinLifecycle } from "./dialects/lifecycle-channel.js";
-import { PhoenixSockets, SOCKET_PATH, type TopicKind } from "./dialects/phoenix-sockets.js";
+import { PhoenixSockets, SOCKET_PATHS, type TopicKind } from "./dialects/phoenix-sockets.js";
 import { RawTails } from "./dialects/raw-tail.js";
 import { joinTail } from "./dialects/tail-channel.js";
 import { SocketPings } from "./dialects/socket-pings.js";
@@ -190,6 +191,7 @@ class Serving implements RunningServer {
       pings: this.pings,
       batchBytesMax: settings.batchBytesMax,
       topics: new Map<string, TopicKind>([
+        ["conversation:", (id, payload, subscriber) => joinConversation(parts, id, payload, subscriber)],
         ["lifecycle", (_name, payload, subscriber) => joinLifecycle(parts, payload, subscriber)],
         [
           "tail:",
@@ -241,7 +243,7 @@ class Serving implements RunningServer {
         ignoreUpgrade(server, request, socket, head);
       else if (this.drains.draining)
         refuseSocket(socket, new DaybookError("shutting_down", "The server is shutting down."));
-      else if (path === SOCKET_PATH) void channels.upgrade(request, socket, head);
+      else if (SOCKET_PATHS.includes(path)) void channels.upgrade(request, socket, head);
       else if (id !== undefined) void tails.upgrade(request, socket, head, id);
       else refuseSocket(socket, new DaybookError("not_found", "There is no socket at this path."));
     });

@@ -6,6 +6,8 @@ export interface PhoenixOptions {
   readonly token?: string;
   /** "2.0.0" is the client's own; "1.0.0" is spoken as older clients did, in objects. */
   readonly vsn?: "1.0.0" | "2.0.0";
+  /** What the application gives as its endpoint; the client appends `/websocket`. */
+  readonly endpoint?: string;
 }
 
 /** The official client of the protocol, quick to come back. */
@@ -14,8 +16,8 @@ export class PhoenixClient implements Disposable {
   /** WebSocket close codes, in order. */
   readonly closes: number[] = [];
 
-  constructor(base: string, { token = "", vsn = "2.0.0" }: PhoenixOptions = {}) {
-    this.socket = new Socket(`${base.replace(/^http/, "ws")}/v1/socket`, {
+  constructor(base: string, { token = "", vsn = "2.0.0", endpoint = "/v1/socket" }: PhoenixOptions = {}) {
+    this.socket = new Socket(`${base.replace(/^http/, "ws")}${endpoint}`, {
       transport: WebSocket as unknown as new (endpoint: string) => object,
       params: { token },
       reconnectAfterMs: () => 50,
@@ -58,7 +60,16 @@ export interface Answer {
   readonly response: Record<string, unknown>;
 }
 
-const PUSHES = ["events", "gap", "token_expired", "lifecycle", "phx_close", "phx_error"];
+const PUSHES = [
+  "events",
+  "gap",
+  "token_expired",
+  "lifecycle",
+  "message",
+  "tombstone",
+  "phx_close",
+  "phx_error",
+];
 
 /** A topic of the official client, with everything that was pushed on it. */
 export class Subscription {

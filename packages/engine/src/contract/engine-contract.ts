@@ -361,8 +361,20 @@ export function describeEngine(name: string, makeStore: () => Promise<StoreUnder
         expect(ended).toBe(0);
       });
 
-      it("of a session that is not there never calls back", () => {
-        engine.watch(sessionId("nobody"), () => expect.fail("there is nothing"))();
+      it("of a log that is not there hints at its creation, and goes on from there", async () => {
+        const seen: number[] = [];
+        let ended = 0;
+        engine.watch(sessionId("later"), () => seen.push(engine.head(sessionId("later"))?.lastSeq ?? -1));
+        engine.watch(sessionId("later"), () => ended++)();
+        engine.watch(sessionId("never"), () => expect.fail("there is nothing"));
+        await expect(appendOne(engine, "later", note("p", 1))).rejects.toMatchObject({
+          code: "session_not_found",
+        });
+        await create(engine, "later");
+        await expect.poll(() => seen, { interval: 1 }).toEqual([0]);
+        await appendOne(engine, "later", note("p", 1));
+        await expect.poll(() => seen.at(-1), { interval: 1 }).toBe(1);
+        expect(ended).toBe(0);
       });
     });
 

@@ -14,7 +14,15 @@ import type { Serializer } from "./phoenix-message.js";
 import type { SocketPings } from "./socket-pings.js";
 import { reasonOf } from "./refused-push.js";
 
-export const SOCKET_PATH = "/v1/socket/websocket";
+/**
+ * All topics are to be had on each. Clients of conversations are given the second as their base URL as well, and the
+ * phoenix client appends `/websocket` by itself.
+ */
+export const SOCKET_PATHS: readonly string[] = [
+  "/v1/socket/websocket",
+  "/socket/websocket",
+  "/socket/websocket/websocket",
+];
 
 /** Room for an envelope around the largest event list. */
 const ENVELOPE_BYTES_MAX = 64 * 1024;

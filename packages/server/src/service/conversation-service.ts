@@ -100,12 +100,7 @@ async function inConversationTerms<Answer>(answer: Promise<Answer>): Promise<Ans
 }
 
 function conversationError(error: DaybookError): DaybookError {
-  if (error.code === "session_not_found") {
-    return new DaybookError(
-      "conversation_not_found",
-      "There is no conversation with this id. Create it with PUT /v1/conversations/ID.",
-    );
-  }
+  if (error.code === "session_not_found") return conversationNotFound();
   if (error.code === "session_closed") {
     return new DaybookError(
       "conversation_tombstoned",
@@ -115,4 +110,11 @@ function conversationError(error: DaybookError): DaybookError {
   if (error.code === "expected_seq_conflict")
     return new DaybookError("conflict", `Version mismatch (current: ${Number(error.details.current_seq)})`);
   return error;
+}
+
+export function conversationNotFound(): DaybookError {
+  return new DaybookError(
+    "conversation_not_found",
+    "There is no conversation with this id. Create it with PUT /v1/conversations/ID.",
+  );
 }

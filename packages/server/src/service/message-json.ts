@@ -23,3 +23,21 @@ export function messageJson(message: StoredMessage): string {
     `,"metadata":${metadata},"inserted_at":"${insertedAt}"}`
   );
 }
+
+/** What channels push of events, made once for all who follow. */
+const pushes = new WeakMap<StoredEvent, Buffer>();
+
+/** A message as channels push it; undefined for an event that is none. */
+export function messagePush(event: StoredEvent): Buffer | undefined {
+  const known = pushes.get(event);
+  if (known !== undefined) return known;
+  const message = messageOf(event);
+  if (message === undefined) return undefined;
+  const { seq, role, parts, tokenCount, metadata } = message;
+  const push = Buffer.from(
+    `{"type":"message","seq":${seq},"version":${seq},"message":{"role":${JSON.stringify(role)}` +
+      `,"parts":${parts},"metadata":${metadata},"token_count":${tokenCount}}}`,
+  );
+  pushes.set(event, push);
+  return push;
+}

@@ -8,6 +8,8 @@ export interface TailSink {
   ready?(): boolean;
   /** Sends these; false when the reader is slow and no more should come before `resume` is called. */
   send(events: readonly StoredEvent[]): boolean;
+  /** Told when the reader has been given all there is, as often as somebody looks. */
+  caughtUp?(): void;
   /** Nothing can follow: the session was deleted, or reading failed. */
   end(error: DaybookError): void;
 }
@@ -84,6 +86,7 @@ export class Tail {
     if (last === undefined) {
       // A hint may have come while this page was being read.
       if (this.again) this.pump();
+      else this.sink.caughtUp?.();
       return;
     }
     // Others may have filled the connection while this was being read. It is read again later.
@@ -96,6 +99,7 @@ export class Tail {
     }
     // The next page in a turn of its own: a long replay or scan yields to everybody else.
     if (last.seq < lastSeq || this.again) setImmediate(() => this.pump());
+    else this.sink.caughtUp?.();
   }
 
   private mustWait(): boolean {
