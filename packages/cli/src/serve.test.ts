@@ -16,7 +16,9 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Nothing of these may ever start. */
 const serve = (args: readonly string[], env: Record<string, string> = {}) =>
-  runCli(["serve", "--data-dir", folder, "--port", "0", "--ops-port", "0", ...args], { env });
+  runCli(["serve", "--data-dir", folder, "--port", "0", "--ops-port", "0", "--grpc-port", "0", ...args], {
+    env,
+  });
 
 describe("daybook serve", () => {
   it("--help names each setting with its variable, and what holds when it is left out", async () => {
@@ -58,11 +60,12 @@ describe("daybook serve", () => {
     for (const args of [
       ["--port", String(port)],
       ["--ops-port", String(port)],
+      ["--grpc-port", String(port)],
       ["--host", "203.0.113.7", "--auth", "jwt"],
     ]) {
       const ran = await serve(args);
       expect([ran.exitCode, ran.stdout]).toEqual([1, ""]);
-      expect(ran.stderr).toMatch(/^daybook: cannot listen: .*--port and --ops-port\n$/);
+      expect(ran.stderr).toMatch(/^daybook: cannot listen: .*--port, --ops-port and --grpc-port\n$/);
     }
     taken.close();
   });

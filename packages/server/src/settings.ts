@@ -121,9 +121,10 @@ export const SETTINGS: readonly Setting[] = [
   setting(
     "grpcPort",
     "<number>",
-    "port for gRPC (agents' state); 0 takes a free one, off serves none. Left out: 50051, or none if that is taken",
+    "port for gRPC (agents' state); 0 takes a free one, off serves none",
     undefined,
     numberOrOff(0, 65_535),
+    "50051, or none if that is taken",
   ),
   setting("dataDir", "<folder>", "where everything is kept", "./daybook-data", text),
   setting(
