@@ -5,6 +5,7 @@ import { exportJWK, generateKeyPair } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { ALL_SCOPES, AuthServer, forgedToken, newId, signToken, TokenApi } from "./support/auth-server.js";
+import { refusalOf, rpcsOf, StatehouseClient, struct } from "./support/statehouse-client.js";
 import { channelUrl, ChannelSocket, outcomeOf } from "./support/channel-socket.js";
 import { text } from "./support/conversation.js";
 import { tailUrl } from "./support/tail-socket.js";
@@ -45,7 +46,11 @@ function restRow(
       const api = token === undefined ? auth.server : new TokenApi(auth.url, token);
       const { status, json } = await api.call(
         method,
-        path.replace("{id}", session).replace("{key}", "k"),
+        path
+          .replace("{id}", session)
+          .replace("{key}", "k")
+          .replace("{namespace}", "default")
+          .replace("{agent}", session),
         body?.(session),
       );
       // Whoever learns that there is no such key was let in.
@@ -58,6 +63,8 @@ const conversation = {
   otherTenant: "conversation_not_found",
   otherSession: "forbidden_session",
 } as const;
+/** What belongs to a tenant and to no session. */
+const ofTenant = { otherTenant: "ok", otherSession: "forbidden_session" } as const;
 const one = { otherTenant: "session_not_found", otherSession: "forbidden_session" } as const;
 
 async function upgradeOutcome(url: string, headers: Record<string, string> = {}): Promise<string> {
@@ -93,6 +100,59 @@ async function joinOutcome(topic: string, token: string | undefined, session: st
   if (token === undefined) return upgradeOutcome(channelUrl(auth.url, undefined));
   using socket = await ChannelSocket.open(auth.url, { token: await auth.token() });
   return await socket.join(topic.replace("ID", session), { token });
+}
+
+/** Every rpc of the state service that is not for everybody, over gRPC and, for one, as Connect on the main port. */
+function rpcRows(): Row[] {
+  const open = ["Health", "Version"];
+  const writes = ["BeginTransaction", "Write", "Delete", "Commit", "Abort"];
+  return rpcsOf()
+    .filter((rpc) => !open.includes(rpc))
+    .flatMap((rpc) => {
+      const scope = writes.includes(rpc) ? "state:write" : "state:read";
+      return [
+        {
+          name: `gRPC ${rpc}`,
+          scope,
+          ...ofTenant,
+          attempt: (token: string | undefined) => rpcOutcome(rpc, token),
+        },
+        {
+          name: `Connect ${rpc}`,
+          scope,
+          ...ofTenant,
+          attempt: (token: string | undefined) => connectOutcome(rpc, token),
+        },
+      ];
+    });
+}
+
+async function rpcOutcome(rpc: string, token: string | undefined): Promise<string> {
+  using client = new StatehouseClient(auth.server.grpcAddress, token);
+  const name = rpc.charAt(0).toLowerCase() + rpc.slice(1);
+  const request = { agentId: "a", key: "k", txnId: "none", value: struct({}), version: 1 };
+  const call = rpc === "Replay" ? client.replayAll(request) : client.call(name, request);
+  const refusal = await refusalOf(call);
+  // Whoever learns that there is no such transaction was let in.
+  return /^OK$|transaction_not_found/.test(refusal) ? "ok" : (refusal.split(":")[1] ?? refusal);
+}
+
+async function connectOutcome(rpc: string, token: string | undefined): Promise<string> {
+  const isStream = rpc === "Replay";
+  const json = JSON.stringify({ agentId: "a", key: "k", txnId: "none", value: {} });
+  const envelope = Buffer.alloc(5);
+  envelope.writeUInt32BE(json.length, 1);
+  const response = await fetch(`${auth.url}/statehouse.v1.StatehouseService/${rpc}`, {
+    method: "POST",
+    headers: {
+      "content-type": isStream ? "application/connect+json" : "application/json",
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    },
+    body: isStream ? Buffer.concat([envelope, Buffer.from(json)]) : json,
+  });
+  const text = await response.text();
+  const own = response.headers.get("daybook-error") ?? /"daybook-error":\["(\w+)"\]/.exec(text)?.[1];
+  return own === undefined || own === "transaction_not_found" ? "ok" : own;
 }
 
 const ROWS: readonly Row[] = [
@@ -141,6 +201,19 @@ const ROWS: readonly Row[] = [
     { scope: "session:read", otherTenant: "ok", otherSession: "forbidden_session" },
     (session) => ({ session_id: session, principal: { type: "user", id: "u" }, scopes: ["session:read"] }),
   ),
+  restRow("POST /v1/state/transactions", { scope: "state:write", ...ofTenant }, (session) => ({
+    operations: [{ agent_id: session, key: "k", value: {} }],
+  })),
+  ...["", "/{key}", "/{key}/history", "/diff", "/replay"].map((rest) =>
+    restRow(`GET /v1/state/{namespace}/{agent}${rest}`, { scope: "state:read", ...ofTenant }),
+  ),
+  {
+    name: "GET /v1/state/{namespace}/{agent}/tail",
+    scope: "state:read",
+    ...ofTenant,
+    attempt: (token, session) => streamOutcome(`/v1/state/default/${session}/tail`, token),
+  },
+  ...rpcRows(),
   {
     name: "GET /v1/sessions/{id}/tail",
     scope: "session:read",
@@ -320,7 +393,8 @@ describe("every way in", () => {
       if (row.otherSession === "ok") return;
       // A lock on the very session is none; the lifecycle of all and a session that is not this one stay shut.
       const locked = await row.attempt(await auth.token({ session_id: session }), session);
-      const isAboutAll = /lifecycle|^POST \/v1\/sessions$|fork$/.test(row.name);
+      const isAboutAll =
+        /lifecycle|^POST \/v1\/sessions$|fork$/.test(row.name) || row.scope?.startsWith("state:") === true;
       if (isAboutAll) expect(locked).toBe("forbidden_session");
       // What the first attempt deleted or wrote is not there, or there already.
       else expect(["ok", "session_not_found", "producer_replay_conflict"]).toContain(locked);

@@ -138,13 +138,15 @@ describe("the API's documents", () => {
   test("each operation is there, and answers with a status that its document has", async () => {
     for (const [path, method, operation] of operations()) {
       const needsBody = operation.requestBody !== undefined;
-      const answer = await server.call(
-        method.toUpperCase(),
-        path.replace(/\{\w+\}/g, "nobody"),
-        needsBody ? "[]" : undefined,
-      );
+      const answer = await fetch(server.url + path.replace(/\{\w+\}/g, "nobody"), {
+        method: method.toUpperCase(),
+        ...(needsBody && { body: "[]", headers: { "content-type": "application/json" } }),
+      });
       expect(Object.keys(operation.responses), `${method} ${path}`).toContain(String(answer.status));
-      expect(["not_found", "method_not_allowed", "internal_error"]).not.toContain(answer.json.error);
+      // A stream that was opened would not end.
+      const { error } = answer.ok ? {} : ((await answer.json()) as { error?: string });
+      await answer.body?.cancel().catch(() => undefined);
+      expect(["not_found", "method_not_allowed", "internal_error"]).not.toContain(error);
     }
   });
 

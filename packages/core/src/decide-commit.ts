@@ -29,6 +29,12 @@ export interface Commit {
 /** The type of the events that commits are. */
 const COMMIT_TYPE = "state.commit";
 
+/** Makes the log before its first commit, for those who want to follow it. A second time writes nothing. */
+export function decideOpenLog(head: Head | undefined, log: LogId): Decision<void> {
+  if (head !== undefined) return { kind: "answer", answer: undefined };
+  return { kind: "commit", entries: [createOf(log)], answer: undefined };
+}
+
 /** The facts `decideCommit` will ask for. */
 export function needsOfCommit({ operations, conditions, producer }: Commit): Needs {
   return {
@@ -47,11 +53,7 @@ export function decideCommit(
   command: Commit,
   now: { readonly ms: number; readonly iso: string },
 ): Decision<Appended> {
-  const create: HeaderEntry = {
-    kind: "create",
-    session: command.log,
-    header: { creator: { type: "service", id: "daybook" }, title: null, metadata: "{}" },
-  };
+  const create = createOf(command.log);
   const decision = decideAppend(
     head ?? applyEntry(undefined, create, now.ms),
     facts,
@@ -60,6 +62,11 @@ export function decideCommit(
   );
   if (head !== undefined || decision.kind !== "commit") return decision;
   return { ...decision, entries: [create, ...decision.entries] };
+}
+
+function createOf(session: LogId): HeaderEntry {
+  const creator = { type: "service", id: "daybook" };
+  return { kind: "create", session, header: { creator, title: null, metadata: "{}" } };
 }
 
 function eventOf(command: Commit, facts: Facts): NewEvent {

@@ -59,6 +59,25 @@ export const StateInput = Type.Object({
 });
 export type StateInput = Static<typeof StateInput>;
 
+const StateWrite = Type.Object({
+  namespace: Type.Optional(Type.String({ description: "Left out: `default`." })),
+  agent_id: Type.String(),
+  key: Type.String(),
+  value: Type.Optional(JsonObject("What the record is set to; kept as its exact text.")),
+  delete: Type.Optional(Type.Literal(true, { description: "Instead of a value: leaves a tombstone." })),
+  if_version: Type.Optional(
+    Count(0, "The version the record must have before the transaction; 0: it must not exist."),
+  ),
+});
+export type StateWrite = Static<typeof StateWrite>;
+
+export const StateTransaction = Type.Object({
+  operations: Type.Array(StateWrite, { description: "In their order, all or none; may be empty." }),
+  producer_id: Type.Optional(Name("Who numbers its transactions; makes retries safe, as for events.")),
+  producer_seq: Type.Optional(Count(1, "Goes with `producer_id`: each time one more.")),
+});
+export type StateTransaction = Static<typeof StateTransaction>;
+
 const Title = Type.Union([Type.String(), Type.Null()], { description: "A line for lists; null for none." });
 
 export const CreateSession = Type.Object({

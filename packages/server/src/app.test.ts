@@ -55,7 +55,7 @@ describe("the HTTP app", () => {
         gate,
         authenticator,
       },
-      drains: new DrainList(),
+      ...{ drains: new DrainList(), state: undefined as never },
       origins: { allowed: ["*"], loopbackOnly: false },
       door: new RpcDoor(rpcs, gate, logger),
     };

@@ -1,6 +1,7 @@
 import { DaybookError } from "@daybook/protocol";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
+import { agentStateRoutes } from "./dialects/agent-state-routes.js";
 import { registerDocs } from "./dialects/docs-routes.js";
 import { registerRpcs } from "./dialects/rpc-routes.js";
 import { sessionRoutes } from "./dialects/session-routes.js";
@@ -20,6 +21,7 @@ import { registerRoutes, type Route } from "./http/route.js";
 import type { RpcDoor } from "./http/rpc-door.js";
 import type { Metrics } from "./metrics.js";
 import { ConversationService } from "./service/conversation-service.js";
+import type { AgentState } from "./service/agent-state.js";
 import type { SessionService } from "./service/session-service.js";
 import type { Settings } from "./settings.js";
 
@@ -28,6 +30,7 @@ export const VERSION = "0.1.0";
 export interface AppParts {
   readonly settings: Settings;
   readonly service: SessionService;
+  readonly state: AgentState;
   readonly metrics: Metrics;
   readonly drains: DrainList;
   readonly logger: Logger;
@@ -41,16 +44,18 @@ export interface AppParts {
 export function allRoutes({
   settings,
   service,
+  state,
   metrics,
   drains,
   authenticator,
-}: Pick<AppParts, "settings" | "service" | "metrics" | "drains" | "authenticator">): Route[] {
+}: Pick<AppParts, "settings" | "service" | "state" | "metrics" | "drains" | "authenticator">): Route[] {
   const streams = { service, metrics, drains, authenticator, pingSeconds: settings.pingSeconds };
   return [
     ...sessionRoutes({ service, metrics, drains, authenticator, limits: settings }),
     tailRoute(streams),
     ...conversationRoutes({ conversations: new ConversationService(service), metrics, limits: settings }),
     ...stateRoutes(service),
+    ...agentStateRoutes({ ...streams, state }),
     ...lifecycleRoutes(streams),
     ...tokenRoutes(authenticator),
   ];

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type ClientReadableStream, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import * as grpc from "@grpc/grpc-js";
@@ -126,6 +127,11 @@ export class StatehouseClient implements Disposable {
     if (this.token !== undefined) metadata.set("authorization", `Bearer ${this.token}`);
     return metadata;
   }
+}
+
+/** The service's rpcs, as the .proto file names them. */
+export function rpcsOf(): string[] {
+  return [...readFileSync(PROTO, "utf8").matchAll(/^ {2}rpc (\w+)/gm)].map(([, name = ""]) => name);
 }
 
 /** The status name of a refusal, and our own code behind a colon. */

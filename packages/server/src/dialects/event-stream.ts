@@ -73,7 +73,8 @@ function messagePieces(prefix: Buffer, event: StoredEvent): Buffer[] {
 
 const END = Buffer.from("\n\n");
 
-function lastEventId(header: string | string[] | undefined): number | undefined {
+/** Where an EventSource goes on by itself. @throws DaybookError invalid_cursor */
+export function lastEventId(header: string | string[] | undefined): number | undefined {
   if (header === undefined || header === "") return undefined;
   return readCursor(Query.parse(`cursor=${encodeURIComponent(String(header))}`));
 }

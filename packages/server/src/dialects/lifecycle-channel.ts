@@ -7,7 +7,7 @@ import {
   decodePlace,
   encodePlace,
   lifecycleJson,
-  LifecycleTail,
+  lifecycleTail,
   requireMayFollowLifecycle,
 } from "../service/lifecycle-feed.js";
 import type { SessionService } from "../service/session-service.js";
@@ -42,7 +42,7 @@ export async function joinLifecycle(
   requireMayFollowLifecycle(caller);
   const { tenant } = caller.principal;
   const place = cursor === undefined ? await newestPlace(service, tenant) : readPlace(cursor);
-  const tail = new LifecycleTail(service.engine, tenant, place, {
+  const tail = lifecycleTail(service.engine, tenant, place, {
     send: (items) => items.map((item) => push(subscriber, item)).every(Boolean),
     end: (error) => {
       logFailedRead(logger, error);

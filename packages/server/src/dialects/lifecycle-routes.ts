@@ -9,7 +9,7 @@ import {
   decodePlace,
   encodePlace,
   lifecycleJson,
-  LifecycleTail,
+  lifecycleTail,
   requireMayFollowLifecycle,
 } from "../service/lifecycle-feed.js";
 import type { SessionService } from "../service/session-service.js";
@@ -163,7 +163,7 @@ function streamLifecycle(
   place: string | undefined,
 ): FastifyReply {
   const stream = openServerEvents(reply, { caller, ...options });
-  const tail = new LifecycleTail(service.engine, caller.principal.tenant, place, {
+  const tail = lifecycleTail(service.engine, caller.principal.tenant, place, {
     send: (items) =>
       stream.send(
         Buffer.from(

@@ -4,8 +4,8 @@ import { Type } from "typebox";
 import type { Access } from "../http/access.js";
 import { type Call, type QueryParameter, type Route, sendJson } from "../http/route.js";
 import type { SessionService } from "../service/session-service.js";
-import type { StateDifference } from "../service/state-diff.js";
 import { StateService } from "../service/state-service.js";
+import { decodeAfter, diffJson, encodeAfter } from "./state-json.js";
 
 const READ: Access = { scope: "session:read", locked: "own" };
 const ERRORS = [
@@ -194,7 +194,7 @@ function diffRoute(sessions: SessionService, state: StateService): Route {
         to,
         prefix: query.one("prefix", "invalid_request") ?? "",
       });
-      return sendJson(reply, 200, diffJson(differences));
+      return sendJson(reply, 200, diffJson(differences, entryJson));
     },
   };
 }
@@ -209,34 +209,4 @@ function pageLimit(query: Call["query"]): number {
 function entryJson({ key, version, seq, deleted, value }: StateEntry): string {
   const shown = value === undefined ? "" : `,"value":${value}`;
   return `{"key":${JSON.stringify(key)},"version":${version},"seq":${seq},"deleted":${String(deleted)}${shown}}`;
-}
-
-function diffJson(differences: readonly StateDifference[]): string {
-  const of = (kind: StateDifference["kind"], show: (one: StateDifference) => string): string =>
-    differences
-      .filter((one) => one.kind === kind)
-      .map(show)
-      .join(",");
-  const entry = (one: StateEntry | undefined): string => (one === undefined ? "null" : entryJson(one));
-  const changed = of(
-    "changed",
-    ({ key, before, after }) =>
-      `{"key":${JSON.stringify(key)},"before":${entry(before)},"after":${entry(after)}}`,
-  );
-  return `{"added":[${of("added", ({ after }) => entry(after))}],"changed":[${changed}],"removed":[${of("removed", ({ before }) => entry(before))}]}`;
-}
-
-/** Opaque to clients: all pages of one reading stand at one seq. */
-function encodeAfter(atSeq: number, key: string): string {
-  return Buffer.from(JSON.stringify([atSeq, key])).toString("base64url");
-}
-
-function decodeAfter(cursor: string): { atSeq: number; key: string } {
-  try {
-    const [atSeq, key] = JSON.parse(Buffer.from(cursor, "base64url").toString("utf8")) as unknown[];
-    if (Number.isSafeInteger(atSeq) && typeof key === "string") return { atSeq: atSeq as number, key };
-  } catch {
-    // Not one of ours: said below.
-  }
-  throw new DaybookError("invalid_cursor", "cursor must be a next_cursor that this list answered with.");
 }

@@ -5,6 +5,7 @@ import {
   agentStateLog,
   type Commit,
   decideCommit,
+  decideOpenLog,
   decodeAgentKey,
   encodeAgentKey,
   type LogId,
@@ -171,6 +172,13 @@ export class AgentState {
       yield* commits;
       after = last.commitTs;
     }
+  }
+
+  /** There must be a log to watch; reading needs none. */
+  async makeReady(caller: Caller): Promise<void> {
+    const log = logOf(caller);
+    if (this.engine.head(log) !== undefined) return;
+    await this.engine.transact(log, {}, (head) => decideOpenLog(head, log));
   }
 
   /** Calls back after something was committed. A hint, like the engine's. */

@@ -1,6 +1,6 @@
 import type { Engine, LifecycleItem } from "@daybook/engine";
 import { DaybookError } from "@daybook/protocol";
-import { asReadFailure } from "./tail.js";
+import { type PagedSink, type PagedSource, PagedTail } from "./paged-tail.js";
 import { sharedJson } from "./session-record.js";
 import { type Caller, requireNoLock, requireScope } from "./caller.js";
 
@@ -44,71 +44,18 @@ export function decodePlace(cursor: string): string {
 
 const PAGE = 100;
 
-/**
- * Follows a tenant's feed from a place on: read; nothing there: wait for a hint; read again. `send` answers false when
- * the reader is slow; `resume` goes on.
- */
-export class LifecycleTail {
-  private running = false;
-  private again = false;
-  private paused = false;
-  private stopped = false;
-  private unwatch: () => void = () => undefined;
-
-  constructor(
-    private readonly engine: Engine,
-    private readonly tenant: string,
-    private place: string | undefined,
-    private readonly sink: { send(items: readonly LifecycleItem[]): boolean; end(error: DaybookError): void },
-  ) {}
-
-  start(): void {
-    this.unwatch = this.engine.watchLifecycle(this.tenant, () => this.wake());
-    this.wake();
-  }
-
-  resume(): void {
-    this.paused = false;
-    this.wake();
-  }
-
-  stop(): void {
-    this.stopped = true;
-    this.unwatch();
-  }
-
-  private wake(): void {
-    this.again = true;
-    if (this.running || this.paused || this.stopped) return;
-    this.running = true;
-    this.read()
-      .catch((error: unknown) => {
-        if (this.stopped) return;
-        this.stop();
-        this.sink.end(asReadFailure(error));
-      })
-      .finally(() => {
-        this.running = false;
-        // A hint that came after the last read and before this line.
-        if (this.again) this.wake();
-      });
-  }
-
-  /** Asked anew after every wait. */
-  private isStopped(): boolean {
-    return this.stopped;
-  }
-
-  private async read(): Promise<void> {
-    while (this.again && !this.paused && !this.stopped) {
-      this.again = false;
-      const query = this.place === undefined ? { limit: PAGE } : { after: this.place, limit: PAGE };
-      const { items } = await this.engine.lifecycle(this.tenant, query);
-      const last = items.at(-1);
-      if (last === undefined || this.isStopped()) continue;
-      this.place = last.place;
-      this.paused = !this.sink.send(items);
-      this.again = true;
-    }
-  }
+/** Follows a tenant's feed from a place on. */
+export function lifecycleTail(
+  engine: Engine,
+  tenant: string,
+  place: string | undefined,
+  sink: PagedSink<LifecycleItem>,
+): PagedTail<LifecycleItem, string | undefined> {
+  const source: PagedSource<LifecycleItem, string | undefined> = {
+    read: async (after) =>
+      (await engine.lifecycle(tenant, after === undefined ? { limit: PAGE } : { after, limit: PAGE })).items,
+    placeOf: (item) => item.place,
+    watch: (moved) => engine.watchLifecycle(tenant, moved),
+  };
+  return new PagedTail(source, place, sink);
 }
