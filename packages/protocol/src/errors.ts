@@ -26,7 +26,6 @@ export const ERRORS = {
   invalid_tail_batch_size: refused(400, "invalid_argument"),
   invalid_session_id: refused(400, "invalid_argument"),
   invalid_websocket_upgrade: refused(400, "invalid_argument"),
-  invalid_json: refused(400, "invalid_argument"),
   invalid_request: refused(400, "invalid_argument"),
   unauthorized: refused(401, "unauthenticated"),
   forbidden: refused(403, "permission_denied"),
