@@ -1,6 +1,7 @@
 import { batches, manySessions, oneSession, stalls } from "./engine-append.js";
 import { erasure, replay } from "./engine-history.js";
 import { starts } from "./engine-start.js";
+import { forks, stateAt } from "./engine-state.js";
 import type { BenchOptions, Group } from "./options.js";
 import type { Row } from "./row.js";
 
@@ -13,6 +14,8 @@ const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Row[
   "engine-replay": replay,
   "engine-erasure": erasure,
   "engine-start": starts,
+  "engine-state-at": stateAt,
+  "engine-forks": forks,
 };
 
 export const engineGroup: Group = {

@@ -17,6 +17,9 @@ import type { ViewWriter } from "./view-writer.js";
 /** A page of values ends once it holds this much. */
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;
 
+/** Keys looked at in one turn. */
+const KEYS_AT_ONCE = 500;
+
 type Found = KeyVersion & { readonly key: string };
 
 /**
@@ -34,7 +37,7 @@ export class StateReader {
   async page(id: LogId, query: StateQuery): Promise<StatePage> {
     const { log, atSeq } = this.openAt(id, query.atSeq);
     await this.viewWriter.caughtUp();
-    const found = take(this.existing(log, query, atSeq), query.limit + 1);
+    const found = await this.existing(log, query, atSeq);
     const wanted = found.slice(0, query.limit);
     const entries = query.keysOnly === true ? wanted : await this.filled(log, wanted);
     const next = entries.length < found.length ? entries.at(-1)?.key : undefined;
@@ -94,16 +97,35 @@ export class StateReader {
     return { log, atSeq: Math.min(atSeq ?? head.lastSeq, head.lastSeq) };
   }
 
-  /** The keys that exist at a seq, in order. */
-  private *existing(log: LiveLog, query: StateQuery, atSeq: number): Generator<Found> {
-    const { prefix = "", after } = query;
+  /** The keys that exist at a seq, in order: as many as were asked for, and one more if there is. */
+  private async existing(log: LiveLog, query: StateQuery, atSeq: number): Promise<Found[]> {
+    const found: Found[] = [];
+    const atOnce = Math.min(KEYS_AT_ONCE, query.limit + 1);
+    for (let { after } = query; ;) {
+      const walked = take(this.walked(log, { ...query, after }, atSeq), atOnce);
+      for (const { key, newest, untilSeq } of walked) {
+        const version = newest.seq <= untilSeq ? newest : log.keyAt(key, atSeq);
+        if (version !== undefined && !version.deleted) found.push({ key, ...version });
+      }
+      if (walked.length < atOnce || found.length > query.limit) return found.slice(0, query.limit + 1);
+      after = walked.at(-1)?.key;
+      // Any number of keys may have come or gone since then: passing over them must not hold up others.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** All keys of a session that were ever set, in order. */
+  private *walked(
+    log: LiveLog,
+    { prefix = "", after }: { readonly prefix?: string; readonly after: string | undefined },
+    atSeq: number,
+  ): Generator<WalkedKey> {
     const from = after !== undefined && after > prefix ? after : prefix;
     const walks = lineageOf(log, atSeq, this.table).map((stretch) => this.walk(stretch, from));
-    for (const { key, newest, untilSeq } of mergedByKey(walks)) {
-      if (key === after) continue;
-      if (!key.startsWith(prefix)) return;
-      const version = newest.seq <= untilSeq ? newest : log.keyAt(key, atSeq);
-      if (version !== undefined && !version.deleted) yield { key, ...version };
+    for (const walked of mergedByKey(walks)) {
+      if (walked.key === after) continue;
+      if (!walked.key.startsWith(prefix)) return;
+      yield walked;
     }
   }
 
@@ -182,15 +204,14 @@ function compareKeys(one: string, other: string): number {
 }
 
 function* versionsAfter(log: LiveLog, key: string, after: number, atSeq: number): Generator<Found> {
-  for (let number = after + 1; ; number++) {
-    const version = log.keyVersion(key, number);
-    if (version === undefined || version.seq > atSeq) return;
+  for (const version of log.keyVersionsAfter(key, after)) {
+    if (version.seq > atSeq) return;
     yield { key, ...version };
   }
 }
 
-function take(found: Iterable<Found>, count: number): Found[] {
-  const taken: Found[] = [];
+function take<Item>(found: Iterable<Item>, count: number): Item[] {
+  const taken: Item[] = [];
   for (const one of found) {
     if (taken.length === count) break;
     taken.push(one);

@@ -19,7 +19,6 @@ import {
   encodeKeyVersion,
   encodeLifecycleNote,
   encodeRememberedKey,
-  encodeVersion,
   encodeWindow,
   erasingKey,
   headKey,
@@ -164,7 +163,7 @@ function* changesOf(taken: Taken, get: (key: Key) => unknown): Generator<Change>
   for (const [producerId, window] of taken.windows)
     yield [producerKey(number, producerId), encodeWindow(window)];
   for (const { key, version } of taken.keyVersions) {
-    yield [versionKey(number, key, version.version), encodeVersion(version)];
+    yield [versionKey(number, key, version), version.deleted ? 1 : 0];
     yield [stateKey(number, key), encodeKeyVersion(version)];
     if (!taken.id.isSession) yield [ownerKey(number, ownerOfKey(key), version.seq), 1];
   }

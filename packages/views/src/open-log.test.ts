@@ -10,7 +10,8 @@ class PlainRecords implements LogRecords {
   window = (_log: number, producerId: string): ProducerWindow | undefined => this.stored.get(producerId);
   windows = (): Iterable<readonly [string, ProducerWindow]> => this.stored;
   key = (): undefined => undefined;
-  version = (): undefined => undefined;
+  versionAt = (): undefined => undefined;
+  versionsFrom = (): [] => [];
   messageChunk = (): undefined => undefined;
   rememberedKey = (): undefined => undefined;
 }

@@ -188,6 +188,17 @@ export class OpenLog {
     return inherited === undefined || inherited.seq > this.sharedSeq ? undefined : inherited;
   }
 
+  /** The versions of a key after one, in order. */
+  *keyVersionsAfter(key: string, version: number): Generator<KeyVersion> {
+    let last = version;
+    for (const inherited of this.parents.parentOf(this)?.keyVersionsAfter(key, version) ?? []) {
+      if (inherited.seq > this.sharedSeq) break;
+      yield inherited;
+      last = inherited.version;
+    }
+    yield* this.ownVersions()?.after(key, last) ?? [];
+  }
+
   /** Versions that are not in the views, for a flush. */
   takeNewKeyVersions(): readonly NewKeyVersion[] {
     return this.versions?.take() ?? NO_VERSIONS;

@@ -15,7 +15,7 @@ import type { MessageChunk } from "./message-index.js";
  *     ["f", log, next seq, ordinal]             → a finished index run
  *     ["p", log, producer id]                   → producer window
  *     ["k", log, key]                           → a state key's newest version
- *     ["v", log, key, version]                  → the seq of that version, tombstone or not; a fork's own ones only
+ *     ["v", log, key, seq, version]             → 1 for a tombstone; a fork's own versions only
  *     ["a", log, owner, seq]                    → 1: this commit changed keys of this agent (not of sessions)
  *     ["o", log, ordinal]                       → a finished chunk of the message index; a fork's own messages only
  *     ["q", log, digest]                        → an idempotency key: which one it is, and its message's seq
@@ -28,7 +28,7 @@ import type { MessageChunk } from "./message-index.js";
  */
 export type Key = (string | number)[];
 
-export const FORMAT = 6;
+export const FORMAT = 7;
 
 /** How far the log has been taken into the views: the next batch begins here. */
 export interface Stand {
@@ -47,7 +47,13 @@ export const headKey = (log: number): Key => ["h", log];
 export const runKey = (log: number, run: IndexRun): Key => ["f", log, run.nextSeq, run.ordinal];
 export const producerKey = (log: number, producerId: string): Key => ["p", log, producerId];
 export const stateKey = (log: number, key: string): Key => ["k", log, key];
-export const versionKey = (log: number, key: string, version: number): Key => ["v", log, key, version];
+export const versionKey = (log: number, key: string, { seq, version }: KeyVersion): Key => [
+  "v",
+  log,
+  key,
+  seq,
+  version,
+];
 export const ownerKey = (log: number, owner: string, seq: number): Key => ["a", log, owner, seq];
 export const keyDigestKey = (log: number, digest: string): Key => ["q", log, digest];
 export const keySlotKey = (log: number, slot: number): Key => ["r", log, slot];
@@ -195,14 +201,10 @@ export function decodeHeadRecord(
   };
 }
 
-/** The value of a version's record. */
-export const encodeVersion = ({ seq, deleted }: KeyVersion): VersionValue => [seq, deleted ? 1 : 0];
-
-export function decodeVersion(version: number, [seq, deleted]: VersionValue): KeyVersion {
-  return { version, seq, deleted: deleted === 1 };
+/** @param key the record's key, which says which version it is, and of which seq */
+export function decodeVersion(key: Key, deleted: number): KeyVersion {
+  return { version: key[4] as number, seq: key[3] as number, deleted: deleted === 1 };
 }
-
-type VersionValue = [seq: number, deleted: number];
 
 type WindowValue = [last: number, lastSeq: number, count: number, runs: readonly number[]];
 

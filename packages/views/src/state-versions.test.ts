@@ -3,21 +3,19 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type NewKeyVersion, StateVersions, type VersionRecords } from "./state-versions.js";
 
-/** Views in plain maps: key by key, by version. */
+/** Views in plain lists, key by key. */
 class PlainRecords implements VersionRecords {
-  readonly stored = new Map<string, Map<number, KeyVersion>>();
+  readonly stored = new Map<string, KeyVersion[]>();
 
   write(taken: readonly NewKeyVersion[]): void {
-    for (const { key, version } of taken) {
-      const versions = this.stored.get(key) ?? new Map<number, KeyVersion>();
-      this.stored.set(key, versions.set(version.version, version));
-    }
+    for (const { key, version } of taken) this.stored.set(key, [...(this.stored.get(key) ?? []), version]);
   }
 
-  key = (_log: number, key: string): KeyVersion | undefined =>
-    [...(this.stored.get(key)?.values() ?? [])].at(-1);
-  version = (_log: number, key: string, version: number): KeyVersion | undefined =>
-    this.stored.get(key)?.get(version);
+  key = (_log: number, key: string): KeyVersion | undefined => this.stored.get(key)?.at(-1);
+  versionAt = (_log: number, key: string, seq: number): KeyVersion | undefined =>
+    this.stored.get(key)?.findLast((one) => one.seq <= seq);
+  versionsFrom = (_log: number, key: string, seq: number): KeyVersion[] =>
+    (this.stored.get(key) ?? []).filter((one) => one.seq >= seq);
 }
 
 type Step =
@@ -85,6 +83,10 @@ describe("the versions of a log's keys", () => {
               expect(versions.at(key, at)).toEqual(known.findLast((one) => one.seq <= at));
             for (let number = 0; number <= known.length + inherited + 1; number++)
               expect(versions.version(key, number)).toEqual(known.find(({ version }) => version === number));
+            for (const number of [0, inherited, inherited + (known.length >> 1)])
+              expect([...versions.after(key, number)]).toEqual(
+                known.filter(({ version }) => version > number),
+              );
           }
         }
       }),
@@ -101,7 +103,7 @@ describe("the versions of a log's keys", () => {
       versions.add("other", { version: round, seq: round, deleted: false });
       records.write(taken);
       versions.release(taken);
-      records.stored.get("k3")?.set(round, { version: round, seq: 77, deleted: false });
+      records.stored.get("k3")?.splice(round - 1, 1, { version: round, seq: 77, deleted: false });
       // Asked of the views again: memory has let go of it.
       expect(versions.newest("k3")?.seq).toBe(77);
     }

@@ -4,7 +4,10 @@ import type { KeyVersion } from "@daybook/core";
 export interface VersionRecords {
   /** The newest version. */
   key(log: number, key: string): KeyVersion | undefined;
-  version(log: number, key: string, version: number): KeyVersion | undefined;
+  /** The newest one that was made by this seq. */
+  versionAt(log: number, key: string, seq: number): KeyVersion | undefined;
+  /** From the first one that was made at this seq or later, in order. */
+  versionsFrom(log: number, key: string, seq: number): Iterable<KeyVersion>;
 }
 
 export interface NewKeyVersion {
@@ -16,8 +19,8 @@ export interface NewKeyVersion {
 const CACHED_MAX = 16;
 
 /**
- * The versions of one log's state keys: what the views lack is in memory, all else is in the views. Versions of a key
- * have no gaps, so any of them is found by halving, by number or by seq. A fork's begin behind those it inherits.
+ * The versions of one log's state keys: what the views lack is in memory, all else is in the views, ordered by the seqs
+ * that made them. Versions of a key have no gaps. A fork's begin behind those it inherits.
  */
 export class StateVersions {
   /** Key by key, ascending up to the newest: at least what the views do not have. */
@@ -39,14 +42,9 @@ export class StateVersions {
   /** The newest version that was made by this seq. */
   at(key: string, seq: number): KeyVersion | undefined {
     const known = this.known.get(key);
-    const oldest = known?.[0];
-    if (known !== undefined && oldest !== undefined) {
-      if (oldest.seq > seq) return this.storedAt(key, seq, oldest.version - 1);
+    if (known?.[0] !== undefined && known[0].seq <= seq)
       return known[lastWhere(known.length - 1, (index) => (known[index] as KeyVersion).seq <= seq)];
-    }
-    const newest = this.storedNewest(key);
-    if (newest === undefined || newest.seq <= seq) return newest;
-    return this.storedAt(key, seq, newest.version - 1);
+    return this.isStored ? this.records.versionAt(this.log, key, seq) : undefined;
   }
 
   version(key: string, version: number): KeyVersion | undefined {
@@ -54,7 +52,22 @@ export class StateVersions {
     const oldest = known?.[0];
     if (known !== undefined && oldest !== undefined && version >= oldest.version)
       return known[version - oldest.version];
-    return this.isStored ? this.records.version(this.log, key, version) : undefined;
+    for (const stored of this.storedFrom(key, version))
+      return stored.version === version ? stored : undefined;
+    return undefined;
+  }
+
+  /** All versions after one, in order. */
+  *after(key: string, version: number): Generator<KeyVersion> {
+    const known = this.known.get(key) ?? [];
+    const oldest = known[0]?.version ?? Infinity;
+    if (version + 1 < oldest) {
+      for (const stored of this.storedFrom(key, version + 1)) {
+        if (stored.version >= oldest) break;
+        yield stored;
+      }
+    }
+    for (const one of known) if (one.version > version) yield one;
   }
 
   add(key: string, version: KeyVersion): void {
@@ -91,14 +104,17 @@ export class StateVersions {
     return this.isStored ? this.records.key(this.log, key) : undefined;
   }
 
-  /** By halving. Those below a fork's own are not among its records; they are older than all of them. */
-  private storedAt(key: string, seq: number, newest: number): KeyVersion | undefined {
-    if (!this.isStored) return undefined;
-    const version = lastWhere(
-      newest,
-      (number) => (this.records.version(this.log, key, number)?.seq ?? 0) <= seq,
+  /** Stored versions from one on. Where it begins is found by halving over the seqs. */
+  private *storedFrom(key: string, version: number): Generator<KeyVersion> {
+    const newest = this.storedNewest(key);
+    if (newest === undefined || version > newest.version) return;
+    const before = lastWhere(
+      newest.seq,
+      (seq) => (this.records.versionAt(this.log, key, seq)?.version ?? 0) < version,
     );
-    return version === 0 ? undefined : this.records.version(this.log, key, version);
+    for (const stored of this.records.versionsFrom(this.log, key, before + 1)) {
+      if (stored.version >= version) yield stored;
+    }
   }
 }
 

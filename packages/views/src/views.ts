@@ -23,7 +23,6 @@ import {
   sessionKey,
   type Stand,
   stateKey,
-  versionKey,
 } from "./records.js";
 import type { Change, Flush } from "./flush.js";
 import { inSlices } from "./in-slices.js";
@@ -92,9 +91,16 @@ export class Views implements LogRecords {
     return value === undefined ? undefined : decodeKeyVersion(value as never);
   }
 
-  version(log: number, key: string, version: number): KeyVersion | undefined {
-    const value = this.database.get(versionKey(log, key, version));
-    return value === undefined ? undefined : decodeVersion(version, value as never);
+  versionAt(log: number, key: string, seq: number): KeyVersion | undefined {
+    const range = { start: ["v", log, key, seq, Infinity], end: ["v", log, key], reverse: true, limit: 1 };
+    for (const { key: found, value } of this.database.getRange(range))
+      return decodeVersion(found, value as number);
+    return undefined;
+  }
+
+  *versionsFrom(log: number, key: string, seq: number): Iterable<KeyVersion> {
+    for (const { key: found, value } of this.within(["v", log, key], { from: ["v", log, key, seq] }))
+      yield decodeVersion(found, value as number);
   }
 
   rememberedKey(log: number, digest: string): RememberedKey | undefined {
