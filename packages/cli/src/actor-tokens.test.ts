@@ -74,22 +74,34 @@ describe("an API key", () => {
     ]);
   });
 
-  it("that names a server which does not answer is exchanged at the base URL", async () => {
-    const { server, exchanges } = await tokenServer();
-    await using _ = server;
-    const env = { DAYBOOK_BASE_URL: server.url, DAYBOOK_TOKEN: apiKey("http://127.0.0.1:1") };
-    const { exitCode, stderr } = await runCli(["append", "s", "--text", "hi"], { env });
-    expect([exitCode, stderr]).toEqual([0, ""]);
-    expect(exchanges).toHaveLength(1);
-  });
-
-  it("that names another server which answers is exchanged there", async () => {
+  it("is exchanged at the base URL, its path included, whatever server the key names", async () => {
     const [here, there] = [await tokenServer(), await tokenServer()];
     await using _here = here.server;
     await using _there = there.server;
     const env = { DAYBOOK_BASE_URL: here.server.url, DAYBOOK_TOKEN: apiKey(there.server.url) };
+    expect(await runCli(["append", "s", "--text", "hi"], { env })).toMatchObject({ exitCode: 0, stderr: "" });
+    expect([here.exchanges.length, there.exchanges.length]).toEqual([1, 0]);
+    const behind = { ...env, DAYBOOK_BASE_URL: `${here.server.url}/daybook/` };
+    await runCli(["append", "s", "--text", "hi"], { env: behind });
+    expect(here.server.requests.map(({ url }) => url)).toContain("/daybook/api/v1/session-tokens");
+  });
+
+  it("is exchanged at the server it names when there is no token endpoint at the base URL", async () => {
+    const there = await tokenServer();
+    await using _there = there.server;
+    await using here = await StubServer.start();
+    here.intercept = (_method, url) =>
+      url === "/api/v1/session-tokens"
+        ? { status: 404, body: { error: "not_found", message: "No." } }
+        : undefined;
+    const env = { DAYBOOK_BASE_URL: here.url, DAYBOOK_TOKEN: apiKey(there.server.url) };
     expect((await runCli(["append", "s", "--text", "hi"], { env })).exitCode).toBe(0);
-    expect([here.exchanges.length, there.exchanges.length]).toEqual([0, 1]);
+    expect(there.exchanges).toHaveLength(1);
+    expect(sentWith(here, "/append").at(-1)).toBe("Bearer token-1");
+    const own = { ...env, DAYBOOK_TOKEN: apiKey(here.url) };
+    expect((await runCli(["append", "s", "--text", "hi"], { env: own })).stderr).toBe(
+      "not_found (404): No.\n",
+    );
   });
 
   it("that may not mint says so, and nothing is written", async () => {

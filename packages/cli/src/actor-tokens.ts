@@ -1,4 +1,4 @@
-import { CommandFailure, Interrupted } from "./failures.js";
+import { ServerRefusal } from "./failures.js";
 import type { Clock } from "./io.js";
 import type { Patience, ServerClient } from "./server-client.js";
 
@@ -44,8 +44,8 @@ function claimsOf(token: string): Record<string, unknown> | undefined {
  */
 export class ActorTokens {
   private current: { readonly token: string; readonly endsAtMs: number } | undefined;
-  /** The server that answered the last exchange. */
-  private origin: string | undefined;
+  /** The base URL has no token endpoint. */
+  private isElsewhere = false;
 
   constructor(
     private readonly client: ServerClient,
@@ -79,23 +79,22 @@ export class ActorTokens {
     return had;
   }
 
+  /**
+   * At the base URL, where the session is too. What answers there may have no token endpoint: the key itself names who
+   * has one. That may be a name which cannot be reached from here, so it is asked second, and only then gets the key.
+   */
   private async exchange(key: ApiKeyClaims, body: string, patience: Patience | undefined): Promise<string> {
-    const here = new URL(this.client.connection.baseUrl).origin;
     const call = { method: "POST", path: "/api/v1/session-tokens", body, repeatable: true } as const;
-    const named = this.origin ?? key.origin ?? here;
-    if (named !== here) {
-      try {
-        const once = { patienceMs: 0, ...(patience?.signal !== undefined && { signal: patience.signal }) };
-        const answer = await this.client.call({ ...call, origin: named }, once);
-        this.origin = named;
-        return answer;
-      } catch (error) {
-        // The URL in the key may be one that only others can reach.
-        if (error instanceof Interrupted || !(error instanceof CommandFailure)) throw error;
-      }
+    const { origin } = key;
+    if (this.isElsewhere && origin !== undefined) return this.client.call({ ...call, origin }, patience);
+    try {
+      return await this.client.call(call, patience);
+    } catch (error) {
+      const hasNone = error instanceof ServerRefusal && (error.status === 404 || error.status === 405);
+      if (!hasNone || origin === undefined || origin === new URL(this.client.connection.baseUrl).origin)
+        throw error;
+      this.isElsewhere = true;
+      return this.client.call({ ...call, origin }, patience);
     }
-    const answer = await this.client.call({ ...call, origin: here }, patience);
-    this.origin = here;
-    return answer;
   }
 }
