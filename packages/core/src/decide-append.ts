@@ -120,7 +120,8 @@ class AppendRun {
     const seq = ++this.lastSeq;
     const operations = event.state?.operations ?? NO_OPERATIONS;
     const json = encodeEvent(event, seq, this.insertedAt);
-    this.entries.push({ kind: "event", seq, json, state: operations, ...foldedAs(event, event.producer) });
+    const { producer, isMessage, idempotencyKey } = foldedAs(event, event.producer);
+    this.entries.push({ kind: "event", seq, json, state: operations, producer, isMessage, idempotencyKey });
     this.results.push({ seq, deduped: false });
     if (this.isList) this.remember(event, operations, seq);
   }

@@ -45,7 +45,7 @@ export class Eraser {
     log.dropBlocks();
     setImmediate(() => {
       if (this.closed) return;
-      for (const moved of log.watchers) moved();
+      for (const moved of log.watchers ?? []) moved();
     });
     this.queue.push(log);
     this.running ??= this.run().finally(() => {

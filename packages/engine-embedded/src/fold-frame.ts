@@ -1,5 +1,5 @@
 import { decodeEvent, decodeHeaderEntry, foldedAs, storedOperations } from "@daybook/core";
-import { hasMessageType } from "@daybook/engine";
+import { startsAsMessage } from "@daybook/engine";
 import type { FoldedEvent, FramePosition, LifecycleKind } from "@daybook/views";
 import { type FrameHeader, splitEvents } from "./frame-format.js";
 import type { LiveLog } from "./live-log.js";
@@ -19,8 +19,10 @@ export function foldFrame(log: LiveLog, header: FrameHeader, payload: Buffer, po
 }
 
 function foldedEvent(header: FrameHeader, json: Buffer): FoldedEvent {
-  const producer = header.unnumbered ? null : producerOf(json);
-  if (!header.hasState && !hasMessageType(json)) return { ...PLAIN, producer };
+  const start = json.toString("latin1", 0, START_BYTES);
+  const producer = header.unnumbered ? null : producerOf(json, start);
+  if (!header.hasState && !startsAsMessage(start))
+    return { producer, state: NO_STATE, isMessage: false, idempotencyKey: undefined };
   const { type, payload, idempotency_key, state } = decodeEvent(json.toString("utf8"));
   const event = {
     type,
@@ -29,25 +31,24 @@ function foldedEvent(header: FrameHeader, json: Buffer): FoldedEvent {
   };
   return {
     ...foldedAs(event, producer),
-    state: state === undefined ? PLAIN.state : storedOperations(state),
+    state: state === undefined ? NO_STATE : storedOperations(state),
   };
 }
 
-const PLAIN = { state: [], isMessage: false, idempotencyKey: undefined } as const;
+const NO_STATE: FoldedEvent["state"] = [];
 const PRODUCER_ID = ',"producer_id":"';
 const PRODUCER_SEQ = '","producer_seq":';
 /** The server's small members come first and nearly always end within this. */
-const START_BYTES = 256;
+const START_BYTES = 192;
 
 /**
  * The producer of a stored event, without parsing the event. Sound because the server wrote these members itself,
  * before anything of the client's but the type and the actor, and a quote inside those is escaped: `,"` is no part
  * of a string.
  */
-function producerOf(json: Buffer): { id: string; seq: number } {
-  const text = json.toString("latin1", 0, START_BYTES);
+function producerOf(json: Buffer, start: string): { id: string; seq: number } {
   // A name at the end may be cut, and so may a number: only with something behind it is it whole.
-  const found = producerIn(text) ?? producerIn(json.toString("latin1"));
+  const found = producerIn(start) ?? producerIn(json.toString("latin1"));
   if (found === undefined) throw new Error("broken invariant: a numbered event without its producer");
   return found;
 }

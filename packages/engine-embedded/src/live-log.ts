@@ -12,7 +12,8 @@ export class LiveLog extends OpenLog {
   durableHeader: SessionHeader | undefined;
   /** The batch this log last changed in, until that is durable. */
   lastBatch: { readonly written: Promise<void> } | undefined;
-  watchers = new Set<() => void>();
+  /** Made for the first who waits: most logs have none, and there are many logs. */
+  watchers: Set<() => void> | undefined;
   /** The newest durable events, without a gap up to the last. */
   private blocks: EventBlock[] = [];
   /** Blocks in front of this one were let go. */
@@ -29,6 +30,10 @@ export class LiveLog extends OpenLog {
     super.release(released);
     // The views have the header now.
     if (this.header === undefined) this.durableHeader = undefined;
+  }
+
+  get isWatched(): boolean {
+    return this.watchers !== undefined && this.watchers.size > 0;
   }
 
   get firstSeqInMemory(): number | undefined {

@@ -52,9 +52,10 @@ export class LogTable implements ParentLogs {
 
   /** Calls back after the log moved; one that is not there moves when it is created. */
   watch(id: LogId, moved: () => void): () => void {
-    const known = this.find(id)?.watchers ?? this.awaited.get(id.key);
-    const watchers = known ?? new Set();
-    if (known === undefined) this.awaited.set(id.key, watchers);
+    const log = this.find(id);
+    const watchers = log?.watchers ?? this.awaited.get(id.key) ?? new Set();
+    if (log === undefined) this.awaited.set(id.key, watchers);
+    else log.watchers = watchers;
     watchers.add(moved);
     return () => {
       watchers.delete(moved);
@@ -64,7 +65,7 @@ export class LogTable implements ParentLogs {
 
   create(id: LogId): LiveLog {
     const log = new LiveLog(this.nextNumber++, id, this.views, this);
-    log.watchers = this.awaited.get(id.key) ?? log.watchers;
+    log.watchers = this.awaited.get(id.key);
     this.awaited.delete(id.key);
     this.byNumber.set(log.number, log);
     this.byKey.set(id.key, log);
@@ -111,20 +112,21 @@ export class LogTable implements ParentLogs {
 
   forget(log: LiveLog): void {
     // Its creation failed; whoever waits for it goes on waiting.
-    if (log.head === undefined && log.id !== undefined && log.watchers.size > 0)
-      this.awaited.set(log.id.key, log.watchers);
+    const { watchers } = log;
+    if (log.head === undefined && log.id !== undefined && watchers !== undefined && watchers.size > 0)
+      this.awaited.set(log.id.key, watchers);
     this.byNumber.delete(log.number);
     if (log.id !== undefined && this.byKey.get(log.id.key) === log) this.byKey.delete(log.id.key);
   }
 
   /** Lets go of logs that nobody follows and that the views know all about. Bounds memory by configuration. */
-  sweep(): void {
-    let excess = this.byNumber.size - this.idleLogsMax;
+  sweep(times = 1): void {
+    let excess = this.byNumber.size - this.idleLogsMax * times;
     if (excess <= 0) return;
     for (const log of this.byNumber.values()) {
       if (excess <= 0) return;
       const needed =
-        log.changedIn !== undefined || log.hasBlocks || log.watchers.size > 0 || log.lastBatch !== undefined;
+        log.changedIn !== undefined || log.hasBlocks || log.isWatched || log.lastBatch !== undefined;
       if (needed) continue;
       this.forget(log);
       excess--;

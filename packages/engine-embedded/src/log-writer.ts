@@ -206,14 +206,14 @@ export class LogWriter {
   /** It is readable: now those who wait for it are told, then those who follow. */
   private acknowledge(batch: Batch): void {
     batch.succeed();
-    const watched = batch.logs.filter((log) => log.watchers.size > 0);
+    const watched = batch.logs.filter((log) => log.isWatched);
     batch.letGo();
     if (watched.length === 0 && batch.lifecycleTenants.size === 0) return;
     // After the answers were written: a client that follows its own session must see the answer first.
     setImmediate(() => {
       if (this.closing) return;
       for (const log of watched) {
-        for (const moved of log.watchers) moved();
+        for (const moved of log.watchers ?? []) moved();
       }
       for (const tenant of batch.lifecycleTenants) this.options.lifecycle.moved(tenant);
     });

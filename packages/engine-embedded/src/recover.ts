@@ -12,7 +12,9 @@ import type { Segments } from "./segments.js";
  * Views are written whenever this much memory holds what they do not have yet. Not more often: each time, nearly every
  * session of a busy store is written again.
  */
-const FLUSH_BYTES = 64 * 1024 * 1024;
+const FLUSH_BYTES = 128 * 1024 * 1024;
+/** Times as many idle logs as usual stay in memory meanwhile: most come again, and would be looked up each time. */
+const MORE_IDLE_LOGS = 4;
 /** What stays in memory of a frame: its position, twice while lists grow, and a little of its log. */
 const FRAME_MEMORY_BYTES = 100;
 
@@ -104,6 +106,7 @@ class Recovery {
     const cutBytes = this.isTorn ? await this.segments.cut(this.offset) : 0;
     await this.segments.settle(this.offset, this.batchOffset);
     await this.flush();
+    this.table.sweep();
     await this.views.confirm();
     return { stand: this.stand(), batches: this.batches, cutBytes };
   }
@@ -188,7 +191,7 @@ class Recovery {
     for (const log of flush.logs) log.publish();
     await this.views.write(flush, this.stand());
     await flush.release();
-    this.table.sweep();
+    this.table.sweep(MORE_IDLE_LOGS);
     this.unflushedBytes = 0;
   }
 }

@@ -1,6 +1,7 @@
 import { MESSAGE_TYPE } from "@daybook/core";
 
-const TYPE = Buffer.from(`,"type":"${MESSAGE_TYPE}","actor":`);
+const TYPE = `,"type":"${MESSAGE_TYPE}","actor":`;
+const TYPE_BYTES = Buffer.from(TYPE);
 /** The server's own members in front of the type are shorter than this. */
 const START_BYTES = 160;
 
@@ -9,5 +10,11 @@ const START_BYTES = 160;
  * nothing that a client sent can look like it.
  */
 export function hasMessageType(json: Buffer): boolean {
-  return json.subarray(0, START_BYTES).indexOf(TYPE) >= 0;
+  return json.subarray(0, START_BYTES).indexOf(TYPE_BYTES) >= 0;
+}
+
+/** The same, told from the first bytes of its JSON, read as Latin-1. */
+export function startsAsMessage(latin1: string): boolean {
+  const at = latin1.indexOf(TYPE);
+  return at >= 0 && at + TYPE.length <= START_BYTES;
 }
