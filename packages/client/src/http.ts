@@ -7,13 +7,14 @@ const TIMEOUT_MS = 30_000;
 const TRIES_MAX = 4;
 
 export interface Call {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** With its query. */
   readonly path: string;
   readonly token?: string | undefined;
   /** JSON text. */
   readonly body?: string;
   readonly signal?: AbortSignal | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Beyond the usual patience: what the server was asked to wait. */
   readonly waitMs?: number;
 }
@@ -87,8 +88,9 @@ export class Http {
   }
 }
 
-function headersOf({ token, body }: Call): Record<string, string> {
+function headersOf({ token, body, headers }: Call): Record<string, string> {
   return {
+    ...headers,
     ...(token !== undefined && { authorization: `Bearer ${token}` }),
     ...(body !== undefined && { "content-type": "application/json" }),
   };

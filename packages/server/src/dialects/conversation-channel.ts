@@ -1,6 +1,5 @@
 import type { LogId } from "@daybook/core";
 import type { StoredEvent } from "@daybook/engine";
-import { hasMessageType } from "@daybook/engine";
 import { DaybookError, type JsonShape, LIMITS, parseJson } from "@daybook/protocol";
 import type { Logger } from "pino";
 import type { Authenticator } from "../auth/authenticator.js";
@@ -8,7 +7,7 @@ import type { Gate } from "../http/access.js";
 import type { Metrics } from "../metrics.js";
 import { type Caller, requireScope, requireSession } from "../service/caller.js";
 import { conversationNotFound } from "../service/conversation-service.js";
-import { messagePush } from "../service/message-json.js";
+import { hasTypeOfMessage, messagePush } from "../service/message-json.js";
 import type { SessionService } from "../service/session-service.js";
 import { Tail } from "../service/tail.js";
 import { logFailedRead } from "./log-failed-read.js";
@@ -102,7 +101,7 @@ class ConversationChannel implements Channel {
         end: (error) => this.end(error),
       },
       {
-        wanted: ({ bytes }) => hasMessageType(bytes),
+        wanted: hasTypeOfMessage,
         count: (events, live) => options.metrics.tailEvents.inc({ phase: live ? "live" : "replay" }, events),
       },
     );

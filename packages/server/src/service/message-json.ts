@@ -7,6 +7,9 @@ export interface StoredMessage extends Message {
   readonly insertedAt: string;
 }
 
+/** Passes over most events that are no messages, without parsing them. */
+export const hasTypeOfMessage = ({ bytes }: StoredEvent): boolean => hasMessageType(bytes);
+
 /** The message an event is; undefined for all others, most of which are told apart without being parsed. */
 export function messageOf({ seq, bytes }: StoredEvent): StoredMessage | undefined {
   if (!hasMessageType(bytes)) return undefined;
