@@ -73,7 +73,7 @@ function readSources(): Source[] {
       file,
       package: file.split("/")[1] ?? "",
       // The engine's contract is a suite for others to run: it counts as tests.
-      isTest: file.endsWith(".test.ts") || file.includes("/contract/"),
+      isTest: /\.test(\.support)?\.ts$/.test(file) || file.includes("/contract/"),
       code,
       imports: importsOf(file, code),
     };
@@ -140,7 +140,8 @@ const o = await import("o");`;
       .filter((source) => source.package !== "test-kit")
       .flatMap(({ imports }) => imports)
       .filter(
-        ({ from }) => packageOf(from) === "test-kit" || /\.test\.js$|\/contract(\/|$)|^vitest$/.test(from),
+        ({ from }) =>
+          packageOf(from) === "test-kit" || /\.test(\.support)?\.js$|\/contract(\/|$)|^vitest$/.test(from),
       );
     expect(wrong.map(shown)).toEqual([]);
   });

@@ -59,10 +59,8 @@ export interface Environment {
   readonly newId: () => string;
   /** Whoever holds an outbox's lock sends it. */
   readonly locks: LocksLike;
-  /** A text that nobody else comes up with, for an outbox. */
-  readonly newOutboxId: () => string;
-  /** Whether an outbox whose lock is free was surely left behind. Without real locks that is known of the own tab only. */
-  readonly mayAdopt: (outboxId: string) => boolean;
+  /** Only outboxes of the same owner are taken over: the tab, where there are no locks that tell who still lives. */
+  readonly owner?: string;
   /** Calls back when the network came back or the page is seen again; the result takes that back. */
   readonly onWake: (callback: () => void) => () => void;
 }
@@ -86,18 +84,14 @@ export function defaultEnvironment(): Environment {
   };
 }
 
-function outboxOwnership(): Pick<Environment, "locks" | "newOutboxId" | "mayAdopt"> {
+function outboxOwnership(): Pick<Environment, "locks" | "owner"> {
   const page = globalThis as { navigator?: { locks?: LocksLike }; sessionStorage?: Storage };
   const locks = page.navigator?.locks;
+  if (locks !== undefined) return { locks };
   // Outside browsers the store belongs to the process.
-  if (locks !== undefined || page.sessionStorage === undefined)
-    return { locks: locks ?? LOCAL_LOCKS, newOutboxId: newId, mayAdopt: () => true };
-  const tab = tabId(page.sessionStorage);
-  return {
-    locks: LOCAL_LOCKS,
-    newOutboxId: () => `${tab}.${newId()}`,
-    mayAdopt: (id) => id.startsWith(`${tab}.`),
-  };
+  return page.sessionStorage === undefined
+    ? { locks: LOCAL_LOCKS }
+    : { locks: LOCAL_LOCKS, owner: tabId(page.sessionStorage) };
 }
 
 /** The same after a reload, another in each tab. */

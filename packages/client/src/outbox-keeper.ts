@@ -2,121 +2,151 @@ import type { Environment } from "./environment.js";
 import { numbered, type OutgoingGroup } from "./outbox-queue.js";
 import type { SafeStore } from "./safe-store.js";
 
-/** An append as it stands in the store, under `PREFIX OUTBOX/NUMBER`. */
-type Kept = Omit<OutgoingGroup, "text" | "key">;
+/** An append as it stands in the store, under `PREFIX OUTBOX/NUMBER`. An outbox is `GENERATION.OWNER.CHANCE`. */
+type Kept = Omit<OutgoingGroup, "text">;
 
 export interface OutboxKeeperOptions {
   readonly store: SafeStore;
   /** Of all outboxes that may send for each other: same server, session and actor. */
   readonly prefix: string;
-  /** Of this outbox. */
-  readonly id: string;
   readonly environment: Environment;
-  /** Takes what another outbox left behind, in order. */
+  /** Takes what another outbox has left behind later on. */
   readonly adopt: (groups: readonly OutgoingGroup[]) => void;
 }
 
 /**
- * Keeps the appends of one outbox in the store, and finds what outboxes before it have left there.
+ * Keeps the appends of one outbox in the store, and takes over what outboxes before it have left there.
  *
- * An outbox holds a lock with its name for as long as it lives. Whoever gets the lock of another one has outlived it,
- * and sends what is left, under the numbers it has: should it have arrived after all, it is not doubled.
+ * An outbox holds a lock with its name for as long as it lives. Whoever gets the lock of another one has outlived it: he
+ * moves what is left into his own, under the numbers it has. Should it have been sent after all, or be moved twice
+ * because a move was cut off, the numbers keep it from being doubled.
  */
 export class OutboxKeeper {
+  private id = "";
   private count = 0;
+  /** Where in the store an append stands. */
+  private readonly places = new Map<string, string>();
   /** Outboxes whose lock is held or waited for. */
   private readonly known = new Set<string>();
-  /** What was adopted and is not sent yet, by key. */
-  private readonly adopted = new Map<string, () => void>();
   private readonly closing = new AbortController();
-  private readonly closed: Promise<void>;
 
-  constructor(private readonly options: OutboxKeeperOptions) {
-    this.closed = new Promise((resolve) => this.closing.signal.addEventListener("abort", () => resolve()));
-    this.known.add(options.id);
-    // Asked for before anything is kept under this name: nobody else can be first.
-    void this.request(options.id, { signal: this.closing.signal }, () => this.closed);
-  }
+  constructor(private readonly options: OutboxKeeperOptions) {}
 
-  newKey(): string {
-    return `${this.options.prefix}${this.options.id}/${String(++this.count).padStart(12, "0")}`;
-  }
-
-  keep({ key, producerId, producerSeq, events, expectedSeq }: OutgoingGroup): void {
-    const kept: Kept = { producerId, producerSeq, events, ...(expectedSeq !== undefined && { expectedSeq }) };
-    this.options.store.set(key, JSON.stringify(kept));
+  /** Not before `open`: what is older would not be known as older. */
+  keep(group: OutgoingGroup): void {
+    const { prefix, store } = this.options;
+    const place = this.places.get(group.key) ?? `${prefix}${this.id}/${padded(++this.count)}`;
+    this.places.set(group.key, place);
+    const { text: _madeAnew, ...kept } = group;
+    store.set(place, JSON.stringify(kept satisfies Kept));
   }
 
   forget(key: string): void {
-    this.options.store.delete(key);
-    this.adopted.get(key)?.();
-    this.adopted.delete(key);
+    const place = this.places.get(key);
+    this.places.delete(key);
+    if (place !== undefined) this.options.store.delete(place);
   }
 
-  /** Takes over the outboxes that nobody holds any more, and waits for those that somebody holds. */
-  async adoptOthers(): Promise<void> {
-    const { store, prefix, environment } = this.options;
-    const keys = await store.keys(prefix);
-    const ids = new Set(keys.map((key) => key.slice(prefix.length).split("/")[0] ?? ""));
-    const others = [...ids].filter((id) => !this.known.has(id) && environment.mayAdopt(id)).sort();
-    for (const id of others) {
-      this.known.add(id);
-      await this.adoptIfFree(id);
-    }
+  /** Begins an outbox. @returns what nobody sends any more, in order */
+  async open(): Promise<readonly OutgoingGroup[]> {
+    const { owner = "", newId } = this.options.environment;
+    const others = await this.others();
+    const generation = 1 + Math.max(0, ...others.map((id) => Number.parseInt(id, 10) || 0));
+    this.id = `${padded(generation)}.${owner}.${newId()}`;
+    this.known.add(this.id);
+    const { signal } = this.closing;
+    const closed = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    // Asked for before anything is kept under this name: nobody else can be first.
+    void this.request(this.id, { signal }, () => closed);
+    return this.takeOver(others);
+  }
+
+  /** What has been left since. Outboxes that somebody holds are waited for. */
+  async lookAgain(): Promise<void> {
+    this.options.adopt(await this.takeOver(await this.others()));
   }
 
   close(): void {
     this.closing.abort();
   }
 
-  /** Resolves when its appends are in the queue, or somebody else is found to live there. */
-  private async adoptIfFree(id: string): Promise<void> {
-    let resolveDone: () => void = () => undefined;
-    const done = new Promise<void>((resolve) => (resolveDone = resolve));
-    const request = this.request(id, { ifAvailable: true }, async (lock) => {
-      if (lock !== null) await this.adopt(id, resolveDone);
-      else {
-        // Answered when whoever holds it has gone.
-        void this.request(id, { signal: this.closing.signal }, () => this.adopt(id, () => undefined));
-      }
-    });
-    await Promise.race([done, request]);
+  /** Other outboxes that this one may take over, the oldest first. */
+  private async others(): Promise<readonly string[]> {
+    const { store, prefix, environment } = this.options;
+    const keys = await store.keys(prefix);
+    const ids = new Set(keys.map((key) => key.slice(prefix.length).split("/")[0] ?? ""));
+    const isMine = (id: string): boolean =>
+      environment.owner === undefined || environment.owner === id.split(".")[1];
+    return [...ids].filter((id) => !this.known.has(id) && isMine(id)).sort();
   }
 
-  /** Adopts what is there. Resolves when all of it has been sent, or this is closed. */
-  private async adopt(id: string, done: () => void): Promise<void> {
-    const { store, prefix } = this.options;
-    const keys = [...(await store.keys(`${prefix}${id}/`))].sort();
+  private async takeOver(ids: readonly string[]): Promise<readonly OutgoingGroup[]> {
     const groups: OutgoingGroup[] = [];
-    for (const key of keys) {
-      const kept = readKept(await store.get(key));
-      if (kept === undefined) store.delete(key);
-      else groups.push(numbered({ ...kept, key }));
+    for (const id of ids) {
+      this.known.add(id);
+      await this.request(id, { ifAvailable: true }, async (lock) => {
+        if (lock === null) this.waitFor(id);
+        else groups.push(...(await this.moveFrom(id)));
+      });
     }
-    const sent = groups.map(({ key }) => new Promise<void>((resolve) => this.adopted.set(key, resolve)));
-    if (this.closing.signal.aborted) return;
-    this.options.adopt(groups);
-    done();
-    await Promise.race([Promise.all(sent), this.closed]);
+    return inProducerOrder(groups);
+  }
+
+  /** Somebody lives there. This is answered when he has gone. */
+  private waitFor(id: string): void {
+    void this.request(id, { signal: this.closing.signal }, async () => {
+      this.options.adopt(inProducerOrder(await this.moveFrom(id)));
+    });
+  }
+
+  private async moveFrom(id: string): Promise<readonly OutgoingGroup[]> {
+    const { store, prefix } = this.options;
+    const groups: OutgoingGroup[] = [];
+    for (const key of [...(await store.keys(`${prefix}${id}/`))].sort()) {
+      const kept = readKept(await store.get(key));
+      if (this.closing.signal.aborted) break;
+      if (kept !== undefined) {
+        const group = numbered(kept);
+        this.keep(group);
+        groups.push(group);
+      }
+      store.delete(key);
+    }
+    return groups;
   }
 
   private async request(
     id: string,
     options: { readonly ifAvailable?: boolean; readonly signal?: AbortSignal },
-    held: (lock: unknown) => Promise<void>,
+    held: (lock: unknown) => Promise<void> | void,
   ): Promise<void> {
     try {
-      await this.options.environment.locks.request(this.options.prefix + id, options, held);
+      await this.options.environment.locks.request(this.options.prefix + id, options, async (lock) =>
+        held(lock),
+      );
     } catch {
       // Closed while it waited.
     }
   }
 }
 
+/** A move that was cut off leaves a producer's appends in two outboxes, and one of them in both. */
+function inProducerOrder(groups: readonly OutgoingGroup[]): readonly OutgoingGroup[] {
+  const byProducer = new Map<string, Map<number, OutgoingGroup>>();
+  for (const group of groups) {
+    const own = byProducer.get(group.producerId) ?? new Map<number, OutgoingGroup>();
+    byProducer.set(group.producerId, own.set(group.producerSeq, group));
+  }
+  return [...byProducer.values()].flatMap((own) =>
+    [...own.values()].sort((a, b) => a.producerSeq - b.producerSeq),
+  );
+}
+
 function readKept(text: string | undefined): Kept | undefined {
   try {
     const kept = JSON.parse(text ?? "") as Partial<Kept>;
     const isWhole =
+      typeof kept.key === "string" &&
       typeof kept.producerId === "string" &&
       typeof kept.producerSeq === "number" &&
       Array.isArray(kept.events);
@@ -125,4 +155,9 @@ function readKept(text: string | undefined): Kept | undefined {
     // Cut off, or written by something else: it can never be sent.
     return undefined;
   }
+}
+
+/** Sorts as text the way it does as a number. */
+function padded(count: number): string {
+  return String(count).padStart(10, "0");
 }

@@ -14,7 +14,7 @@ export interface OutgoingEvent {
 
 /** The events of one append: committed together or not at all. */
 export interface OutgoingGroup {
-  /** Names the append; where it stands in the store. */
+  /** Names the append. */
   readonly key: string;
   readonly producerId: string;
   /** The number of the first; the others follow. */
@@ -79,9 +79,9 @@ export class OutboxQueue {
     return group;
   }
 
-  /** Puts what another outbox left behind before everything that is not in flight, under the numbers it has. */
-  adopt(groups: readonly OutgoingGroup[]): void {
-    this.groups.splice(this.inFlight, 0, ...groups);
+  /** Takes what another outbox left behind, under the numbers it has: before everything that is here, or after it. */
+  adopt(groups: readonly OutgoingGroup[], where: "first" | "last"): void {
+    this.groups = where === "first" ? [...groups, ...this.groups] : [...this.groups, ...groups];
   }
 
   /** Whether anything of the last batch is still to be answered. */

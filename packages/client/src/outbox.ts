@@ -89,15 +89,14 @@ export class Outbox {
 
   constructor(private readonly options: OutboxOptions) {
     const { environment, kept } = options;
-    const id = environment.newOutboxId();
-    this.queue = new OutboxQueue(id);
+    this.queue = new OutboxQueue(environment.newId());
     this.keeper =
-      kept && new OutboxKeeper({ ...kept, id, environment, adopt: (groups) => this.adopt(groups) });
+      kept && new OutboxKeeper({ ...kept, environment, adopt: (groups) => this.adopt(groups, "last") });
     this.isReady = this.keeper === undefined;
-    void this.keeper?.adoptOthers().then(() => this.ready());
+    void this.keeper?.open().then((groups) => this.begin(groups));
     this.stopWaking = environment.onWake(() => {
       this.step({ kind: "wake" });
-      void this.keeper?.adoptOthers();
+      if (this.isReady) void this.keeper?.lookAgain();
     });
   }
 
@@ -118,9 +117,10 @@ export class Outbox {
   append(events: readonly OutgoingEvent[], expectedSeq?: number): Promise<readonly AppendResult[]> {
     const refusal = this.refusal(events.length);
     if (refusal !== undefined) return Promise.reject(refusal);
-    const key = this.keeper?.newKey() ?? this.options.environment.newId();
+    const key = this.options.environment.newId();
     const group = this.queue.add(key, events, expectedSeq);
-    this.keeper?.keep(group);
+    // Before it is ready this would stand in the store before what is older.
+    if (this.isReady) this.keeper?.keep(group);
     const answered = new Promise<readonly AppendResult[]>((resolve, reject) =>
       this.waiting.set(key, { resolve, reject }),
     );
@@ -212,16 +212,21 @@ export class Outbox {
     );
   }
 
-  private adopt(groups: readonly OutgoingGroup[]): void {
-    if (groups.length > 0) this.isUncertain = true;
-    this.queue.adopt(groups);
-    for (const group of groups) this.queued(group);
-  }
-
-  private ready(): void {
+  /** What others have left goes before what was appended while it was looked for. */
+  private begin(left: readonly OutgoingGroup[]): void {
+    for (const group of this.queue.all) this.keeper?.keep(group);
     this.isReady = true;
+    this.adopt(left, "first");
     if (!this.queue.isEmpty) this.step({ kind: "queued" });
     this.wakeIdle();
+  }
+
+  private adopt(groups: readonly OutgoingGroup[], where: "first" | "last"): void {
+    if (groups.length === 0) return;
+    this.isUncertain = true;
+    this.queue.adopt(groups, where);
+    for (const { key, events } of groups) this.options.progress({ kind: "queued", key, events });
+    this.step({ kind: "queued" });
   }
 
   private queued({ key, events }: OutgoingGroup): void {

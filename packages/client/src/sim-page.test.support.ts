@@ -81,8 +81,6 @@ export class SimPage {
       clock: this.clock,
       random: () => random.next(),
       newId,
-      newOutboxId: newId,
-      mayAdopt: () => true,
       locks: locks.of(this.clock),
       onWake: (callback) => {
         this.wakers.add(callback);

@@ -147,7 +147,7 @@ async function run(seed: number, step: (world: World) => void | Promise<void>): 
 function storm({ random, stories, network, clock }: World): void {
   const story = random.pick(stories);
   if (random.chance(0.1)) network.weather = random.chance(0.25) ? FINE : STORM;
-  const what = random.weighted({ append: 60, cut: 6, sleep: 3, wake: 4, reload: 5, quiet: 22 });
+  const what = random.weighted({ append: 60, cut: 6, sleep: 3, wake: 4, reload: 10, quiet: 17 });
   if (what === "append") story.append();
   else if (what === "cut") network.cutAll();
   else if (what === "sleep") clock.jump(random.between(1_000, 600_000));
