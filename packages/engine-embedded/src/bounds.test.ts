@@ -1,4 +1,4 @@
-import { appendOne, create, listAll, note, readAll, TENANT } from "@daybook/engine/contract/commands";
+import { appendOne, create, fork, listAll, note, readAll, TENANT } from "@daybook/engine/contract/commands";
 import { FaultyStore } from "@daybook/test-kit";
 import type { Views } from "@daybook/views";
 import { describe, expect, it } from "vitest";
@@ -102,6 +102,24 @@ describe("memory is bounded by configuration, not by load", () => {
       expect((await readAll(engine, id)).every((event) => event.includes(`{"of":"${id}"}`))).toBe(true);
       expect(await appendOne(engine, id, note("p", 3, `{"of":"${id}"}`))).toBe(3);
       expect(await appendOne(engine, id, note("p", 4))).toBe(4);
+    }
+  });
+
+  it("lets go of sessions that are only read, however many there are", async () => {
+    await using store = await FaultyStore.make();
+    let engine = await store.open();
+    await create(engine, "p");
+    await appendOne(engine, "p", note("p", 1));
+    // Each brings its parent along.
+    for (let index = 0; index < 300; index++) await fork(engine, "p", `f${index}`);
+    engine = await store.reopen({ idleLogsMax: 20, recentBytesMax: 0 });
+    for (let round = 0; round < 2; round++) {
+      for (let index = 0; index < 300; index++) {
+        expect(await readAll(engine, `f${index}`)).toHaveLength(1);
+        // Reads of files in memory take no turn of their own; those of a disk do.
+        await new Promise((resolve) => setImmediate(resolve));
+        expect(engine.openLogs).toBeLessThan(40);
+      }
     }
   });
 

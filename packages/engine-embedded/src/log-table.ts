@@ -4,6 +4,8 @@ import { LiveLog } from "./live-log.js";
 
 /** The logs in memory, by name and by number; others are restored from the views when asked for. */
 export class LogTable implements ParentLogs {
+  /** Set by whoever knows when logs can be let go of: there are more in memory than should be. */
+  crowded: () => void = () => undefined;
   /** The number the next new log gets. */
   nextNumber = 1;
   private readonly byKey = new Map<string, LiveLog>();
@@ -42,6 +44,8 @@ export class LogTable implements ParentLogs {
     log.publish();
     this.byNumber.set(number, log);
     this.name(log);
+    // Now and then: looking for those to let go of takes as long as there are many.
+    if (this.byNumber.size > this.idleLogsMax * 1.1 + 10) this.crowded();
     return log;
   }
 

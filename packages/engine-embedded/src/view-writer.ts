@@ -40,6 +40,7 @@ export class ViewWriter {
   private flushedBytes = 0;
   private waiting: { readonly batch: number; readonly settle: (error?: Error) => void }[] = [];
   private stopped = false;
+  private sweeping: NodeJS.Immediate | undefined;
   private closing = false;
   private readonly recent: BatchBlock[] = [];
   private recentFirst = 0;
@@ -54,6 +55,7 @@ export class ViewWriter {
   ) {
     this.sealed = stand;
     this.durable = stand;
+    table.crowded = () => this.sweepSoon();
   }
 
   /** Bytes of log that the views do not stand past. */
@@ -198,6 +200,14 @@ export class ViewWriter {
     if (this.waiting.length > 0) this.due = true;
     await inSlices(this.superfluous(), (block) => this.drop(block), isUrgent);
     this.table.sweep();
+  }
+
+  /** Logs come into memory by being read, too. While views are written it is not known which the views have. */
+  private sweepSoon(): void {
+    this.sweeping ??= setImmediate(() => {
+      this.sweeping = undefined;
+      if (this.writing === undefined && !this.stopped) this.table.sweep();
+    });
   }
 
   /** The oldest blocks, as long as they must go and may go. */
