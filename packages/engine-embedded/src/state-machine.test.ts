@@ -157,6 +157,8 @@ function looking(at: number, part: number, limit: number): Command {
 function failing(at: number): Command {
   return command(`fail a fork of #${at}`, async (model, { engine, store }) => {
     const id = model.named(at) ?? "";
+    // An erasure that cannot write is fatal; that is another story.
+    await expect.poll(() => engine.erasuresPending, { interval: 1 }).toBe(0);
     store.files.fault = ({ kind }) => (kind === "write" ? new Error("no space") : undefined);
     const state = readStateChange(new RawJson('{"set":{"a":-1},"delete":["b"]}', "object"));
     const lost = await Promise.allSettled([
