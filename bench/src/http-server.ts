@@ -29,6 +29,8 @@ process.on("exit", () => {
 export class BenchServer implements AsyncDisposable {
   private child: ChildProcess | undefined;
   private url = "";
+  /** `host:port` of the gRPC listener. */
+  grpcAddress = "";
   private opsUrl = "";
   private token: string | undefined;
 
@@ -61,7 +63,18 @@ export class BenchServer implements AsyncDisposable {
     const { store = "embedded", auth = "none", profileDir } = this.options;
     const startedAt = performance.now();
     // The memory store's throw-away files go where they are cleared away even if the server is killed.
-    const flags = ["--port", "0", "--ops-port", "0", "--data-dir", this.folder, "--store", store];
+    const flags = [
+      "--port",
+      "0",
+      "--ops-port",
+      "0",
+      "--grpc-port",
+      "0",
+      "--data-dir",
+      this.folder,
+      "--store",
+      store,
+    ];
     const profile = profileDir === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profileDir];
     const child = spawn(
       process.execPath,
@@ -75,7 +88,8 @@ export class BenchServer implements AsyncDisposable {
     const lines = createInterface({ input: child.stdout });
     const [line] = (await Promise.race([once(lines, "line"), once(child, "close")])) as unknown[];
     if (typeof line !== "string") throw new Error(`the server did not start; it exited with ${String(line)}`);
-    const where = JSON.parse(line) as { url: string; ops_url: string };
+    const where = JSON.parse(line) as { url: string; ops_url: string; grpc_address: string };
+    this.grpcAddress = where.grpc_address;
     this.url = where.url;
     this.opsUrl = where.ops_url;
     return performance.now() - startedAt;

@@ -1,6 +1,7 @@
 import { batches, oneSession, singlePosts } from "./http-append.js";
 import { HttpContext, type Scenario } from "./http-context.js";
 import { erasure, replayLong, startUp } from "./http-history.js";
+import { agentState } from "./http-state.js";
 import { fanOut, idleTails, slowReaders, tailLatency } from "./http-tails.js";
 import type { BenchOptions, Group } from "./options.js";
 import type { Row } from "./row.js";
@@ -17,6 +18,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   "slow-readers": slowReaders,
   erasure,
   start: startUp,
+  "agent-state": agentState,
 };
 
 export const httpGroup: Group = {

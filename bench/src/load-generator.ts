@@ -2,7 +2,9 @@ import { performance } from "node:perf_hooks";
 import { runAppends } from "./load-append.js";
 import { HttpConnection, postRequest, requestHead } from "./load-connection.js";
 import { fill } from "./load-fill.js";
+import { runGrpc } from "./load-grpc.js";
 import { Histogram } from "./load-histogram.js";
+import { runRequests } from "./load-requests.js";
 import { replay, TailCrowd } from "./load-tails.js";
 import {
   type Answers,
@@ -50,6 +52,10 @@ function run(task: Task): Promise<Answers[keyof Answers]> | Answers[keyof Answer
       return replay(task);
     case "get":
       return getAll(task);
+    case "requests":
+      return runRequests(task);
+    case "grpc":
+      return runGrpc(task);
   }
 }
 

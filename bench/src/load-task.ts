@@ -101,6 +101,41 @@ export interface GetTask {
   readonly times: number;
 }
 
+/** One kind of request, from many connections, as fast as it is answered. */
+export interface RequestsTask {
+  readonly kind: "requests";
+  readonly target: Target;
+  readonly method: "GET" | "POST";
+  /** Ten zeros in the path or the body stand for a number that rises from `firstCount` and begins anew at `counts`. */
+  readonly path: string;
+  readonly body?: string;
+  readonly firstCount: number;
+  readonly counts: number;
+  /** What a good answer's status is. */
+  readonly status: number;
+  readonly connections: number;
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
+}
+
+export interface RequestsReport {
+  readonly requests: number;
+  readonly seconds: number;
+  readonly refused: number;
+  readonly latency: Percentiles;
+  readonly busy: number;
+}
+
+/** Transactions over gRPC, each of them begun, written once and committed. */
+export interface GrpcTask {
+  readonly kind: "grpc";
+  /** `host:port` */
+  readonly address: string;
+  readonly atOnce: number;
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
+}
+
 /** Tasks by kind, each with its answer. */
 export interface Answers {
   create: { readonly created: number };
@@ -111,6 +146,8 @@ export interface Answers {
   fan_out: FanOutReport;
   replay: { readonly ms: number };
   get: { readonly latency: Percentiles; readonly bytes: number };
+  requests: RequestsReport;
+  grpc: RequestsReport;
 }
 
 export type Task =
@@ -121,7 +158,9 @@ export type Task =
   | OpenTailsTask
   | FanOutTask
   | ReplayTask
-  | GetTask;
+  | GetTask
+  | RequestsTask
+  | GrpcTask;
 
 export type TaskAnswer = { readonly answer: Answers[keyof Answers] } | { readonly failed: string };
 
