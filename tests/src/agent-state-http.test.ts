@@ -101,6 +101,25 @@ describe("a transaction in one call", () => {
     await commit(agent, { key: "k", value: {}, if_version: 1 }, { key: "new", value: {}, if_version: 0 });
   });
 
+  it("loses no increment of 50 writers that all change one record with if_version", async () => {
+    const agent = newAgent();
+    const writer = async (): Promise<void> => {
+      for (let status = 0; status !== 201;) {
+        const { json } = await server.call("GET", pathOf(agent, "/counter"));
+        const { version = 0, value } = json as unknown as { version?: number; value?: { n: number } };
+        const write = {
+          agent_id: agent,
+          key: "counter",
+          value: { n: (value?.n ?? 0) + 1 },
+          if_version: version,
+        };
+        ({ status } = await server.call("POST", "/v1/state/transactions", { operations: [write] }));
+      }
+    };
+    await Promise.all(Array.from({ length: 50 }, writer));
+    expect(await get(pathOf(agent, "/counter"))).toMatchObject({ version: 50, value: { n: 50 } });
+  });
+
   it("can be sent again under its producer's number, and is committed once", async () => {
     const agent = newAgent();
     const body = {

@@ -21,8 +21,10 @@ export class GrpcListener {
       request.once("close", () => clearTimeout(cut));
       if (door.handle(request, response)) return;
       // What gRPC says of a call that there is not.
-      response.writeHead(200, { "content-type": "application/grpc", "grpc-status": "12" });
-      response.end();
+      request.stream.respond(
+        { ":status": 200, "content-type": "application/grpc", "grpc-status": "12" },
+        { endStream: true },
+      );
     });
     this.server.on("connection", (socket: Socket) => socket.setKeepAlive(true, KEEPALIVE_MS));
     this.server.on("session", (session) => this.follow(session));

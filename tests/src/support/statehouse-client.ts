@@ -129,6 +129,19 @@ export class StatehouseClient implements Disposable {
   }
 }
 
+/** A call with whatever bytes for its message. */
+export function rawUnary(address: string, rpc: string, message: Buffer): Promise<Buffer> {
+  const client = new grpc.Client(address, credentials.createInsecure());
+  const same = (bytes: Buffer): Buffer => bytes;
+  return new Promise<Buffer>((resolve, reject) => {
+    const path = `/statehouse.v1.StatehouseService/${rpc}`;
+    client.makeUnaryRequest(path, same, same, message, (error, answer) => {
+      if (error === null) resolve(answer ?? Buffer.alloc(0));
+      else reject(error);
+    });
+  }).finally(() => client.close());
+}
+
 /** The service's rpcs, as the .proto file names them. */
 export function rpcsOf(): string[] {
   return [...readFileSync(PROTO, "utf8").matchAll(/^ {2}rpc (\w+)/gm)].map(([, name = ""]) => name);

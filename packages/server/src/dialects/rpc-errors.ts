@@ -20,6 +20,8 @@ const CODES: Readonly<Record<string, Code>> = {
 /** An error in gRPC's terms. Our own code stands in the metadata, for programs that want to know exactly. */
 export function asConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
+  // The caller went away.
+  if (error instanceof Error && error.name === "AbortError") return ConnectError.from(error, Code.Canceled);
   const known = asDaybookError(error);
   const code = CODES[known.facts.grpc] ?? Code.Internal;
   return new ConnectError(known.message, code, { "daybook-error": known.code }, undefined, known.cause);

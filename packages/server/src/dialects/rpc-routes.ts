@@ -1,4 +1,5 @@
 import type { FastifyInstance } from "fastify";
+import { refuseOtherMethods } from "../http/refuse-methods.js";
 import type { RpcDoor } from "../http/rpc-door.js";
 
 /** The same rpcs on the main port, for gRPC-web and Connect: what browsers and plain HTTP clients can speak. */
@@ -19,4 +20,8 @@ export function registerRpcs(app: FastifyInstance, door: RpcDoor): void {
     }
     done();
   });
+  refuseOtherMethods(
+    app,
+    door.paths.map((path) => ({ method: "POST", path })),
+  );
 }

@@ -1,4 +1,4 @@
-import { createConnectRouter, type HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { LIMITS } from "@daybook/protocol";
@@ -85,7 +85,9 @@ function guarded(options: RpcOptions, name: string, method: Method): Method {
       options.metrics.rpcs.inc({ rpc: name, result: "ok" });
       return answer;
     } catch (error) {
-      throw failed(options, name, error);
+      const shown = asShown(options, name, error);
+      options.metrics.rpcs.inc({ rpc: name, result: resultOf(shown) });
+      throw shown;
     }
   };
 }
@@ -95,6 +97,7 @@ function guardedStream(options: RpcOptions, name: string, method: Method): Metho
   return async function* (request, context) {
     const caller = context.values.get(CALLER);
     let end: TokenEnd | undefined;
+    let result: string = "cancelled";
     const undo =
       caller === undefined ? () => undefined : options.authenticator.onEnd(caller, (how) => (end = how));
     try {
@@ -102,21 +105,29 @@ function guardedStream(options: RpcOptions, name: string, method: Method): Metho
         if (end !== undefined) throw tokenEnded(end);
         yield message;
       }
-      options.metrics.rpcs.inc({ rpc: name, result: "ok" });
+      result = "ok";
     } catch (error) {
-      throw failed(options, name, error);
+      // Whatever broke when the caller had gone, broke because of that.
+      if (context.signal.aborted) throw ConnectError.from(context.signal.reason, Code.Canceled);
+      const shown = asShown(options, name, error);
+      result = resultOf(shown);
+      throw shown;
     } finally {
       undo();
+      options.metrics.rpcs.inc({ rpc: name, result });
     }
   };
 }
 
-function failed({ metrics, logger }: RpcOptions, name: string, error: unknown): Error {
+/** An error as the caller sees it; what he does not see is in the log. */
+function asShown({ logger }: RpcOptions, name: string, error: unknown): ConnectError {
   const shown = asConnectError(error);
-  const code = shown.metadata.get("daybook-error") ?? "cancelled";
-  metrics.rpcs.inc({ rpc: name, result: code });
+  const code = resultOf(shown);
   if (code === "internal_error" || code === "storage_unavailable")
     logger.error({ err: asDaybookError(error).cause ?? error, code, rpc: name }, "a call failed");
   else logger.debug({ code, rpc: name }, "refused");
   return shown;
 }
+
+/** The error's code; an error that is not of the table says that the caller went away or ran out of time. */
+const resultOf = ({ metadata }: ConnectError): string => metadata.get("daybook-error") ?? "cancelled";

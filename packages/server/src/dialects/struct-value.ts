@@ -1,5 +1,5 @@
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { LIMITS } from "@daybook/protocol";
+import { DaybookError, LIMITS } from "@daybook/protocol";
 import { invalidState } from "../service/agent-names.js";
 
 /**
@@ -19,9 +19,8 @@ export function decodeStruct(bytes: Uint8Array): string {
   try {
     return decodeObject(new BinaryReader(bytes), 1);
   } catch (error) {
-    // What the reader says of bytes that are no message.
-    if (error instanceof RangeError || error instanceof TypeError) throw invalidState("value is no Struct");
-    throw error;
+    // The reader has no error of its own for bytes that are no message.
+    throw error instanceof DaybookError ? error : invalidState("value is no Struct");
   }
 }
 

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { createContextValues } from "@connectrpc/connect";
-import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import { Code, createContextValues } from "@connectrpc/connect";
+import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { universalRequestFromNodeRequest } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import { asConnectError } from "../dialects/rpc-errors.js";
 import { CALLER } from "../dialects/statehouse-methods.js";
@@ -56,9 +57,59 @@ export class RpcDoor {
     };
     const body = received.body as AsyncIterable<Uint8Array>;
     const answer = await (isJson ? rpc.json : rpc.binary)({ ...received, body: behind(admit, body) });
-    await universalResponseToNodeResponse(answer, response);
+    await send(corrected(answer), response);
   }
 }
+
+/**
+ * Writes an answer as fast as the caller takes it. Once he is gone the body is told to end: the library's own way
+ * would wait for ever for room in a stream that was cut.
+ */
+async function send(
+  { status, header, body, trailer }: UniversalServerResponse,
+  to: RpcResponse,
+): Promise<void> {
+  const response = to as ServerResponse;
+  let closed = false;
+  let wake: () => void = () => undefined;
+  const isGone = (): boolean => closed;
+  response.once("close", () => {
+    closed = true;
+    wake();
+  });
+  response.on("drain", () => wake());
+  response.writeHead(status, Object.fromEntries(header ?? []));
+  for await (const chunk of body ?? []) {
+    if (isGone()) break;
+    if (!response.write(chunk)) await new Promise<void>((resolve) => (wake = resolve));
+    if (isGone()) break;
+  }
+  if (trailer !== undefined) response.addTrailers(Object.fromEntries(trailer));
+  response.end();
+}
+
+/**
+ * What the library says otherwise than we do. Bytes that are no message are the caller's fault and not ours; and a
+ * message is to be percent-encoded no more than gRPC asks, since its client for Node takes no more of it back.
+ */
+function corrected(answer: UniversalServerResponse): UniversalServerResponse {
+  const { body, trailer } = answer;
+  if (body === undefined || trailer === undefined) return answer;
+  return { ...answer, body: withTrailer(body, trailer) };
+}
+
+async function* withTrailer(body: AsyncIterable<Uint8Array>, trailer: Headers): AsyncGenerator<Uint8Array> {
+  yield* body;
+  const message = trailer.get("grpc-message");
+  if (message === null) return;
+  // Our own errors all name their code.
+  if (trailer.get("grpc-status") === String(Code.Internal) && !trailer.has("daybook-error"))
+    trailer.set("grpc-status", String(Code.InvalidArgument));
+  trailer.set("grpc-message", decodeURIComponent(message).replace(BEYOND_ASCII, encodeURIComponent));
+}
+
+/** What must be percent-encoded in a gRPC message, surrogates in pairs. */
+const BEYOND_ASCII = /[^ -~]+|%/gu;
 
 /** A body that is read only once its caller was let in; a refusal is told in the caller's own protocol. */
 async function* behind(
