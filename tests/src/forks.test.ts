@@ -345,6 +345,8 @@ describe("with tokens", () => {
     expect(await outcome({ session_id: own }, own)).toBe("forbidden_session");
     // Another tenant has no such session, and learns nothing of this one.
     expect(await outcome({ tenant_id: "other" })).toBe("session_not_found");
+    const stranger = auth.as(await auth.token({ tenant_id: "other" }));
+    expect((await stranger.call("GET", `/v1/sessions?forked_from=${parent}`)).json.sessions).toEqual([]);
 
     const locked = auth.as(await auth.token({ session_id: parent }));
     const cascade = await locked.call("DELETE", `/v1/sessions/${parent}?cascade=true`);

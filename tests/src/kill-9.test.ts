@@ -122,6 +122,10 @@ describe("kill -9", () => {
     if (round > 0) {
       const { json } = await server.call("GET", `/v1/sessions/round-${round - 1}`);
       expect([json.title, json.version]).toEqual([`title ${round - 1}`, 2]);
+      const { seq = -1 } = json.forked_from ?? {};
+      const shared = (promised.get("one") as Promised).recovered.slice(0, seq);
+      expect(shared).toHaveLength(seq);
+      expect(await server.allEvents(`round-${round - 1}`)).toEqual(shared);
     }
     if (round > 1) {
       expect((await server.call("GET", `/v1/sessions/round-${round - 2}`)).status).toBe(404);
@@ -135,7 +139,8 @@ describe("kill -9", () => {
 
   const changeHeaders = async (server: ServerProcess, round: number): Promise<void> => {
     const id = `round-${round}`;
-    expect((await server.call("POST", "/v1/sessions", { id })).status).toBe(201);
+    // A session that shares what another has by now.
+    expect((await server.call("POST", "/v1/sessions/one/fork", { id })).status).toBe(201);
     expect((await server.call("PATCH", `/v1/sessions/${id}`, { title: `title ${round}` })).status).toBe(200);
     if (round > 0) expect((await server.call("DELETE", `/v1/sessions/round-${round - 1}`)).status).toBe(204);
   };

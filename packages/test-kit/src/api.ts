@@ -27,6 +27,7 @@ export interface WireRecord {
   readonly created_at: string;
   readonly updated_at: string;
   readonly version: number;
+  readonly forked_from?: { readonly session_id: string; readonly seq: number };
 }
 
 /** Members that answers of several calls have; which of them are there is what tests look at. */
