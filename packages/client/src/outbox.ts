@@ -58,6 +58,8 @@ export interface OutboxOptions {
   /** Appends a list. @throws DaybookError */
   readonly send: (body: string, token: string | undefined, signal: AbortSignal) => Promise<unknown>;
   readonly progress: (progress: AppendProgress) => void;
+  /** Nothing goes on by itself. */
+  readonly paused: (error: DaybookError) => void;
   readonly changed: () => void;
   /** Where appends wait that should outlive this, and under which names. */
   readonly kept?: { readonly store: SafeStore; readonly prefix: string };
@@ -238,8 +240,12 @@ export class Outbox {
   private step(event: OutboxEvent): void {
     const { random } = this.options.environment;
     const { state, effects } = stepOutbox(this.state, event, (failures) => backoffMs(failures, random()));
+    const hasPaused = state.kind === "paused" && this.state.kind !== "paused";
     this.state = state;
     for (const effect of effects) this.run(effect);
+    // A refusal is for the one in front; a missing token is everybody's.
+    if (hasPaused && state.reason !== undefined)
+      this.refuse(event.kind === "refused" ? this.queue.all.slice(0, 1) : this.queue.all, state.reason);
     this.options.changed();
     this.wakeIdle();
   }
@@ -323,19 +329,17 @@ export class Outbox {
       // Expected by whoever set the condition, and nobody else's trouble.
       this.drop(error, "refused");
       this.next();
-    } else {
-      this.refuse(error);
-      this.step({ kind: "refused", error });
-    }
+    } else this.step({ kind: "refused", error });
   }
 
-  /** The group in front was refused. It stays there until it is resumed or discarded. */
-  private refuse(error: DaybookError): void {
-    const { front } = this.queue;
-    if (front === undefined) return;
-    this.options.progress({ kind: "refused", key: front.key, events: front.events, error });
-    this.waiting.get(front.key)?.reject(error);
-    this.waiting.delete(front.key);
+  /** They stay in the queue until they are resumed or discarded; whoever waits for them is told. */
+  private refuse(groups: readonly OutgoingGroup[], error: DaybookError): void {
+    for (const { key, events } of groups) {
+      this.options.progress({ kind: "refused", key, events, error });
+      this.waiting.get(key)?.reject(error);
+      this.waiting.delete(key);
+    }
+    this.options.paused(error);
   }
 
   private drop(error: DaybookError, kind: "refused" | "discarded"): void {

@@ -79,6 +79,7 @@ export class Session implements AsyncDisposable {
       tokens: this.tokens,
       send: (body, token, signal) => this.api.once("POST", "/append", { body, token, signal }),
       progress: (progress) => this.progressed(progress),
+      paused: failed,
       changed,
       ...(safe && { kept: { store: safe, prefix: `${storePrefix}outbox/` } }),
     });
@@ -324,8 +325,6 @@ export class Session implements AsyncDisposable {
   private progressed(progress: AppendProgress): void {
     this.known = undefined;
     this.emitter.emit("append", progress);
-    if (progress.kind === "refused" && progress.error !== undefined)
-      this.emitter.emit("error", progress.error);
   }
 
   private standing(): SessionStatus {

@@ -7,7 +7,7 @@ import { readClaims } from "./token-claims.js";
 export type RefreshToken = () => Promise<string | null>;
 
 /** The part of a token's life after which a new one is fetched, so that the old one does not end in mid-stream. */
-const REFRESH_AT = 0.8;
+const REFRESH_AT = 2 / 3;
 /** Timers take no more. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
