@@ -2,8 +2,8 @@ import { batches, manySessions, oneSession, stalls } from "./engine-append.js";
 import { erasure, replay } from "./engine-history.js";
 import { starts } from "./engine-start.js";
 import { forks, stateAt } from "./engine-state.js";
-import type { BenchOptions, Group } from "./options.js";
-import type { Row } from "./row.js";
+import type { BenchOptions, Group, Report } from "./options.js";
+import { type Row, table } from "./row.js";
 
 /** Everything that is measured on the embedded engine itself, in this process. */
 const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]>>> = {
@@ -21,6 +21,7 @@ const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Row[
 export const engineGroup: Group = {
   title: "engine: the embedded store alone, 400-byte events, fsync on",
   scenarios: Object.keys(SCENARIOS),
+  quickScenarios: [],
   run: runEngineBench,
 };
 
@@ -28,12 +29,12 @@ async function runEngineBench(
   options: BenchOptions,
   names: readonly string[],
   say: (line: string) => void,
-): Promise<Row[]> {
+): Promise<Report> {
   const rows: Row[] = [];
   for (const [name, scenario] of Object.entries(SCENARIOS)) {
     if (!names.includes(name)) continue;
     say(`${name} …`);
     rows.push(...(await scenario(options)));
   }
-  return rows;
+  return { text: table(rows), data: rows };
 }

@@ -41,10 +41,16 @@ export class BenchServer implements AsyncDisposable {
     running.add(this);
   }
 
-  static async start(options: ServerOptions = {}): Promise<BenchServer> {
+  /** Not yet running. */
+  static async make(options: ServerOptions = {}): Promise<BenchServer> {
     const server = new BenchServer(await mkdtemp(join(tmpdir(), "daybook-bench-")), options);
     if (options.auth === "jwt")
       server.token = (await createApiKey(server.folder, { tenant: "bench", name: "bench" })).key;
+    return server;
+  }
+
+  static async start(options: ServerOptions = {}): Promise<BenchServer> {
+    const server = await BenchServer.make(options);
     try {
       await server.run();
       return server;
@@ -56,6 +62,10 @@ export class BenchServer implements AsyncDisposable {
 
   get target(): Target {
     return { url: this.url, ...(this.token !== undefined && { token: this.token }) };
+  }
+
+  get pid(): number {
+    return this.child?.pid ?? 0;
   }
 
   /** Starts the process, also again on the same folder. Milliseconds until it listens. */
@@ -127,7 +137,7 @@ export class BenchServer implements AsyncDisposable {
 
   /** User and system time the process has used. */
   async cpuSeconds(): Promise<number> {
-    const stat = await readFile(`/proc/${this.child?.pid ?? 0}/stat`, "utf8");
+    const stat = await readFile(`/proc/${this.pid}/stat`, "utf8");
     // The command's name, in brackets, may hold anything; the fields after it are plain.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;

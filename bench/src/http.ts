@@ -3,27 +3,28 @@ import { HttpContext, type Scenario } from "./http-context.js";
 import { erasure, replayLong, startUp } from "./http-history.js";
 import { agentState } from "./http-state.js";
 import { fanOut, idleTails, slowReaders, tailLatency } from "./http-tails.js";
-import type { BenchOptions, Group } from "./options.js";
-import type { Row } from "./row.js";
+import type { BenchOptions, Group, Report } from "./options.js";
+import { type Row, table } from "./row.js";
 
 /** Everything that is measured through the server, by the name it is asked for. */
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
-  "single-posts": singlePosts,
-  batches,
-  "one-session": oneSession,
-  "tail-latency": tailLatency,
-  replay: replayLong,
-  "fan-out": fanOut,
-  "idle-tails": idleTails,
-  "slow-readers": slowReaders,
-  erasure,
-  start: startUp,
-  "agent-state": agentState,
+  "http-single-posts": singlePosts,
+  "http-batches": batches,
+  "http-one-session": oneSession,
+  "http-tail-latency": tailLatency,
+  "http-replay": replayLong,
+  "http-fan-out": fanOut,
+  "http-idle-tails": idleTails,
+  "http-slow-readers": slowReaders,
+  "http-erasure": erasure,
+  "http-start": startUp,
+  "http-agent-state": agentState,
 };
 
 export const httpGroup: Group = {
   title: "http: a server of its own, over loopback",
   scenarios: Object.keys(SCENARIOS),
+  quickScenarios: [],
   run: runHttpBench,
 };
 
@@ -31,7 +32,7 @@ async function runHttpBench(
   options: BenchOptions,
   names: readonly string[],
   say: (line: string) => void,
-): Promise<Row[]> {
+): Promise<Report> {
   const rows: Row[] = [];
   for (const [name, scenario] of Object.entries(SCENARIOS)) {
     if (!names.includes(name)) continue;
@@ -45,5 +46,5 @@ async function runHttpBench(
       process.exitCode = 1;
     }
   }
-  return rows;
+  return { text: table(rows), data: rows };
 }

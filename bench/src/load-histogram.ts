@@ -1,4 +1,4 @@
-import type { Percentiles } from "./load-task.js";
+import { CURVE, type Percentiles } from "./load-task.js";
 
 /** Sub-buckets per power of two: a figure is off by less than 1 %. */
 const SUB_BITS = 8;
@@ -27,6 +27,7 @@ export class Histogram {
       p99: this.quantileMs(0.99),
       p999: this.quantileMs(0.999),
       max: this.maxMs,
+      curve: CURVE.map((quantile) => this.quantileMs(quantile)),
     };
   }
 

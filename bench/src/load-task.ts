@@ -48,7 +48,12 @@ export interface Percentiles {
   readonly p99: number;
   readonly p999: number;
   readonly max: number;
+  /** The times at `CURVE`. */
+  readonly curve: readonly number[];
 }
+
+/** Where a distribution is kept, from the median to one in ten thousand. */
+export const CURVE = [0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999] as const;
 
 export interface FillTask {
   readonly kind: "fill";

@@ -2,20 +2,21 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { besideGroup, CONTENDERS, USUAL_CONTENDERS } from "./beside/beside.js";
 import { engineGroup } from "./engine.js";
 import { httpGroup } from "./http.js";
 import { MachineClock } from "./machine.js";
 import type { BenchOptions, Group } from "./options.js";
-import { type Row, table } from "./row.js";
 
 /** What `npm run bench` can run: one line a group. */
 const GROUPS: Readonly<Record<string, Group>> = {
-  engine: engineGroup,
+  beside: besideGroup,
   http: httpGroup,
+  engine: engineGroup,
 };
 
 interface GroupResult {
-  readonly rows: readonly Row[];
+  readonly data: unknown;
   /** How much of the machine was not ours. */
   readonly othersShare: number;
 }
@@ -24,9 +25,11 @@ const RESULTS = fileURLToPath(new URL("../results/", import.meta.url));
 
 const HELP = `npm run bench -- [group or scenario …] [flags]
 
+  --against NAMES  next to what: ${CONTENDERS.map(({ name }) => name).join(",")}
+                   (default ${USUAL_CONTENDERS.join(",")}; none: Daybook alone)
   --seconds N      measured time of a round (default 5)
   --rounds N       rounds, interleaved; figures are their medians (default 3)
-  --quick          2 seconds, 1 round, smaller sizes
+  --quick          2 seconds, 1 round, smaller sizes; a subset if nothing is named: two minutes
   --full           sizes as the goals name them
   --profile DIR    servers write CPU profiles there
 
@@ -38,6 +41,7 @@ async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
+      against: { type: "string" },
       seconds: { type: "string" },
       rounds: { type: "string" },
       quick: { type: "boolean", default: false },
@@ -57,33 +61,44 @@ async function main(): Promise<void> {
     quick,
     full,
     profileDir: values.profile,
+    against: contenders(values.against),
   };
   const results: Record<string, GroupResult> = {};
-  for (const [name, names] of wanted(positionals)) {
+  for (const [name, names] of wanted(positionals, quick)) {
     const group = GROUPS[name];
     if (group === undefined) continue;
     const machine = await MachineClock.start();
-    const rows = await group.run(options, names, say);
+    const { text, data } = await group.run(options, names, say);
     const othersShare = await machine.othersShare();
-    results[name] = { rows, othersShare };
-    console.log(`\n${table(quick ? `${group.title} (quick)` : group.title, rows)}`);
+    results[name] = { data, othersShare };
+    console.log(`\n${group.title}${quick ? " (quick: short rounds, smaller sizes)" : ""}\n\n${text}`);
     console.log(`Other processes used ${Math.round(othersShare * 100)} % of this machine's CPUs meanwhile.`);
   }
   await keep(options, results);
 }
 
-/** Scenarios by group, in the order of the groups. Nothing named means everything. */
-function wanted(named: readonly string[]): [group: string, scenarios: readonly string[]][] {
+/** Scenarios by group, in the order of the groups. Nothing named means everything, or what `--quick` has time for. */
+function wanted(named: readonly string[], quick: boolean): [group: string, scenarios: readonly string[]][] {
   const known = Object.entries(GROUPS).flatMap(([name, { scenarios }]) => [name, ...scenarios]);
   for (const name of named) {
     if (!known.includes(name)) throw new Error(`there is no ${name}; there are ${known.join(", ")}`);
   }
   return Object.entries(GROUPS)
-    .map(([name, { scenarios }]) => {
-      const all = named.length === 0 || named.includes(name);
+    .map(([name, { scenarios, quickScenarios }]) => {
+      if (named.length === 0) return [name, quick ? quickScenarios : scenarios] as const;
+      const all = named.includes(name);
       return [name, all ? scenarios : scenarios.filter((scenario) => named.includes(scenario))] as const;
     })
     .filter(([, scenarios]) => scenarios.length > 0) as [string, readonly string[]][];
+}
+
+function contenders(text: string | undefined): readonly string[] {
+  if (text === undefined) return USUAL_CONTENDERS;
+  const named = text.split(",").filter((name) => name !== "" && name !== "none");
+  const known = CONTENDERS.map(({ name }) => name);
+  for (const name of named)
+    if (!known.includes(name)) throw new Error(`--against knows ${known.join(", ")}, not ${name}`);
+  return named;
 }
 
 function positive(text: string | undefined, flag: string): number | undefined {

@@ -1,5 +1,3 @@
-import type { Row } from "./row.js";
-
 /** How long and how thorough a run is. */
 export interface BenchOptions {
   /** Measured time of one round of one variant. */
@@ -11,11 +9,22 @@ export interface BenchOptions {
   readonly full: boolean;
   /** Servers write a CPU profile here when they stop. */
   readonly profileDir: string | undefined;
+  /** What Daybook is measured next to, by name. */
+  readonly against: readonly string[];
 }
 
 /** A group of scenarios that `main` can run. */
 export interface Group {
   readonly title: string;
   readonly scenarios: readonly string[];
-  run(options: BenchOptions, names: readonly string[], say: (line: string) => void): Promise<readonly Row[]>;
+  /** Those that `--quick` takes when nothing is named. */
+  readonly quickScenarios: readonly string[];
+  run(options: BenchOptions, names: readonly string[], say: (line: string) => void): Promise<Report>;
+}
+
+export interface Report {
+  /** For people: tables. */
+  readonly text: string;
+  /** The same and more for programs. */
+  readonly data: unknown;
 }

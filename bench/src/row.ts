@@ -41,8 +41,8 @@ export function showNumber(value: number): string {
   return Number(value.toFixed(digits)).toLocaleString("en-US", { maximumFractionDigits: digits });
 }
 
-/** A table of one group, for people. */
-export function table(title: string, rows: readonly Row[]): string {
+/** For people. */
+export function table(rows: readonly Row[]): string {
   const header = ["", "value", "unit", "goal", "met", "note"];
   const cells = rows.map(({ name, value, unit, goal = "", met, note = "" }) => [
     name,
@@ -62,5 +62,5 @@ export function table(title: string, rows: readonly Row[]): string {
       )
       .join("  ")
       .trimEnd();
-  return [title, show(header), ...cells.map(show), ""].join("\n");
+  return [show(header), ...cells.map(show), ""].join("\n");
 }

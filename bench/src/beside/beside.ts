@@ -1,0 +1,68 @@
+import type { BenchOptions, Group, Report } from "../options.js";
+import { BesideContext } from "./beside-context.js";
+import { type Comparison, comparisonTable } from "./comparison.js";
+import type { ContenderKind } from "./contender.js";
+import { daybook } from "./daybook-contender.js";
+import { plainPostgres, postgres } from "./postgres-contender.js";
+import { redis } from "./redis-contender.js";
+import { singlePosts } from "./single-posts.js";
+
+/** What Daybook is measured next to. The first ones are taken when nobody is named. */
+export const CONTENDERS: readonly ContenderKind[] = [redis, postgres, plainPostgres];
+export const USUAL_CONTENDERS = CONTENDERS.filter((kind) => kind !== plainPostgres).map(({ name }) => name);
+
+interface Scenario {
+  readonly run: (context: BesideContext) => Promise<Comparison>;
+  /** Part of `--quick`. */
+  readonly quick: boolean;
+}
+
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  "single-posts": { run: singlePosts, quick: true },
+};
+
+export const besideGroup: Group = {
+  title: "beside: Daybook next to what people would use instead",
+  scenarios: Object.keys(SCENARIOS),
+  quickScenarios: Object.keys(SCENARIOS).filter((name) => SCENARIOS[name]?.quick),
+  run: runBeside,
+};
+
+async function runBeside(
+  options: BenchOptions,
+  names: readonly string[],
+  say: (line: string) => void,
+): Promise<Report> {
+  const kinds = [daybook, ...CONTENDERS.filter(({ name }) => options.against.includes(name))];
+  const [present, texts] = await takeInstalled(kinds);
+  const comparisons: Record<string, Comparison> = {};
+  for (const [name, { run }] of Object.entries(SCENARIOS)) {
+    if (!names.includes(name)) continue;
+    try {
+      await using context = await BesideContext.open(options, present, (line) => say(`${name}: ${line}`));
+      const comparison = await run(context);
+      comparisons[name] = comparison;
+      texts.push(`${name}: ${comparisonTable(comparison)}`);
+    } catch (error) {
+      // The others are still worth their time; the exit code tells that one is missing.
+      say(`${name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      process.exitCode = 1;
+    }
+  }
+  return { text: texts.join("\n"), data: comparisons };
+}
+
+/** Says what each contender is; one that is not installed is left out. */
+async function takeInstalled(kinds: readonly ContenderKind[]): Promise<[ContenderKind[], string[]]> {
+  const [present, lines]: [ContenderKind[], string[]] = [[], []];
+  for (const kind of kinds) {
+    const missing = await kind.missing();
+    if (missing === undefined) present.push(kind);
+    lines.push(
+      missing === undefined
+        ? `${kind.name}: ${await kind.about()}`
+        : `${kind.name} is left out: it needs ${missing}; bench/setup installs it`,
+    );
+  }
+  return [present, [`${lines.join("\n")}\n`]];
+}

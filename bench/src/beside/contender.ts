@@ -1,0 +1,29 @@
+import type { Target } from "../load-task.js";
+import { type Usage, usageOf } from "./process-tree.js";
+
+/** Something that keeps sessions, with all its processes, on a folder of its own. */
+export interface Contender extends AsyncDisposable {
+  readonly name: string;
+  readonly target: Target;
+  /** Of its processes; their children count as well. */
+  readonly pids: readonly number[];
+  /** Starts it, also again on what it has stored. Resolves when it answers. */
+  run(): Promise<void>;
+  /** All its processes at once: as they are asked to, or as in a crash. */
+  end(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
+}
+
+/** How one kind of contender is made. */
+export interface ContenderKind {
+  readonly name: string;
+  /** One line: what it is, and which version. */
+  about(): Promise<string>;
+  /** What to install before it can run; undefined: it can. */
+  missing(): Promise<string | undefined>;
+  /** Not yet running, on an empty folder. */
+  make(): Promise<Contender>;
+}
+
+export function usageOfContender({ pids }: Contender): Promise<Usage> {
+  return usageOf(pids);
+}

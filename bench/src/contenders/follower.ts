@@ -1,0 +1,114 @@
+import type { Duplex } from "node:stream";
+import type { WebSocket } from "ws";
+import type { LiveFeeds } from "./live-feed.js";
+import type { Listener, Store, StoredEvent } from "./store.js";
+
+const PAGE = 500;
+/** What waits while old events are read. More than that is read once more instead. */
+const HELD_MAX = 1_000;
+/** A reader that has taken less than this much of what it was sent gets nothing more for now. */
+const UNSENT_BYTES_MAX = 1024 * 1024;
+
+/**
+ * Replay, then live, on one socket. It listens first and reads then: what is appended while it reads is held and sent
+ * behind. A reader that does not keep up goes back to reading at its own pace.
+ */
+export class Follower implements Listener {
+  private held: StoredEvent[] = [];
+  private state: "live" | "reading" | "reading, and again" | "ended" = "reading";
+  private leave: (() => void) | undefined;
+
+  constructor(
+    private readonly id: string,
+    private cursor: number,
+    private readonly socket: WebSocket,
+    /** What is written to in one go: the socket below the WebSocket. */
+    private readonly wire: Duplex,
+  ) {}
+
+  async run(store: Store, feeds: LiveFeeds): Promise<void> {
+    this.socket.once("close", () => this.end());
+    this.socket.on("error", () => this.socket.terminate());
+    this.store = store;
+    this.leave = await feeds.join(this.id, this);
+    // It may have gone meanwhile.
+    if (this.socket.readyState !== this.socket.OPEN) this.end();
+    else await this.catchUp();
+  }
+
+  private store: Store | undefined;
+
+  events(events: readonly StoredEvent[]): void {
+    if (this.state === "live") {
+      this.send(events);
+      if (this.socket.bufferedAmount > UNSENT_BYTES_MAX) this.goBack();
+    } else if (this.state === "reading") {
+      this.held.push(...events);
+      if (this.held.length > HELD_MAX) this.lost();
+    }
+  }
+
+  lost(): void {
+    if (this.state === "live") this.goBack();
+    else if (this.state === "reading") {
+      this.held = [];
+      this.state = "reading, and again";
+    }
+  }
+
+  private goBack(): void {
+    this.state = "reading";
+    this.catchUp().catch(() => this.socket.close(1011));
+  }
+
+  private async catchUp(): Promise<void> {
+    while (this.isReading()) {
+      await this.drained();
+      const page = await this.store?.read(this.id, { after: this.cursor, limit: PAGE });
+      if (page === undefined || !this.isReading()) return;
+      this.send(page);
+      if (page.length === PAGE) continue;
+      if (this.state === "reading, and again") {
+        this.state = "reading";
+        continue;
+      }
+      const { held } = this;
+      this.held = [];
+      this.state = "live";
+      this.send(held);
+    }
+  }
+
+  private isReading(): boolean {
+    return this.state === "reading" || this.state === "reading, and again";
+  }
+
+  private send(events: readonly StoredEvent[]): void {
+    this.wire.cork();
+    for (const { seq, bytes } of events) {
+      if (seq <= this.cursor) continue;
+      this.socket.send(bytes, { binary: false });
+      this.cursor = seq;
+    }
+    this.wire.uncork();
+  }
+
+  private async drained(): Promise<void> {
+    if (this.socket.bufferedAmount < UNSENT_BYTES_MAX) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.wire.off("drain", done);
+        this.wire.off("close", done);
+        resolve();
+      };
+      this.wire.once("drain", done);
+      this.wire.once("close", done);
+    });
+  }
+
+  private end(): void {
+    this.state = "ended";
+    this.leave?.();
+    this.leave = undefined;
+  }
+}
