@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addAppendCommand } from "./command-append.js";
+import { addChatCommand } from "./command-chat.js";
 import { addConfigCommand } from "./command-config.js";
 import { addCreateCommand } from "./command-create.js";
 import { addExecCommand } from "./command-exec.js";
@@ -53,6 +54,7 @@ export function buildProgram(context: Context, args: readonly string[]): Command
   addCreateCommand(program, context);
   addAppendCommand(program, context, args);
   addTailCommand(program, context);
+  addChatCommand(program, context);
   addExecCommand(program, context);
   addSessionsCommand(program, context);
   addForkCommand(program, context);

@@ -8,7 +8,7 @@ import type { ReceivedEvent } from "./read-event.js";
 export function renderEvent(event: ReceivedEvent, paint: Paint): string {
   const actor = event.actor.slice(event.actor.indexOf(":") + 1);
   const text = spokenText(event) ?? `${event.type} ${compactJson(event.payload)}`;
-  return `${paintActor(`[${plain(actor)}]`, event.actor, paint)} ${plain(text).replaceAll("\n", "\n  ")}`;
+  return `${paintName(`[${plain(actor)}]`, event.actor, paint)} ${plain(text).replaceAll("\n", "\n  ")}`;
 }
 
 /** `text`; or, of what `daybook exec` records, the `line`. */
@@ -20,7 +20,7 @@ function spokenText(event: ReceivedEvent): string | undefined {
 }
 
 /** Control characters would let an event's text drive the reader's terminal: they are shown, not obeyed. */
-function plain(text: string): string {
+export function plain(text: string): string {
   return text.replace(
     // eslint-disable-next-line no-control-regex -- these are the characters in question.
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g,
@@ -44,8 +44,8 @@ const ACTOR_COLOURS = [
   "magentaBright",
 ] as const;
 
-/** The same actor has the same colour every time, in every terminal. */
-function paintActor(text: string, actor: string, paint: Paint): string {
+/** The same name has the same colour every time, in every terminal. */
+export function paintName(text: string, actor: string, paint: Paint): string {
   let hash = 0;
   for (let index = 0; index < actor.length; index++) hash = (hash * 31 + actor.charCodeAt(index)) >>> 0;
   return paint[ACTOR_COLOURS[hash % ACTOR_COLOURS.length] ?? "cyan"](text);

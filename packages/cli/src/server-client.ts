@@ -6,10 +6,11 @@ import { isWorthAnotherTry, retryAfterMs, retryDelayMs } from "./retry-policy.js
 import { ConnectionFailure, type HttpAnswer, HttpSender } from "./send-request.js";
 
 export interface Call {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Begins with a slash; ids in it are already percent-encoded. */
   readonly path: string;
   readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Another server than the one at the base URL. */
   readonly origin?: string;
   /** Another token than the client's own. */
@@ -69,7 +70,7 @@ export class ServerClient {
       const answer = await this.sender.send({
         method: call.method,
         url: (call.origin ?? this.connection.baseUrl) + call.path,
-        headers: headersWith(call.token ?? this.connection.token),
+        headers: { ...call.headers, ...headersWith(call.token ?? this.connection.token) },
         ...(call.body === undefined ? {} : { body: call.body }),
         ...(signal === undefined ? {} : { signal }),
       });

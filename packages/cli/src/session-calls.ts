@@ -4,9 +4,14 @@ import { ServerRefusal, UsageFailure } from "./failures.js";
 import type { Patience, ServerClient } from "./server-client.js";
 
 /** @throws UsageFailure when no session can have this id (`..` would even change the path). */
-export function sessionPath(id: string): string {
+export function checkSessionId(id: string): void {
   const why = whyNotAnId(id);
   if (why !== undefined) throw new UsageFailure(`the session id ${JSON.stringify(id)} ${why}`);
+}
+
+/** @throws UsageFailure */
+export function sessionPath(id: string): string {
+  checkSessionId(id);
   return `/v1/sessions/${encodeURIComponent(id)}`;
 }
 
