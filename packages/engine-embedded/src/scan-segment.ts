@@ -38,9 +38,14 @@ export type ScanEnd =
 const CHUNK_BYTES = 4 * 1024 * 1024;
 const ZEROS = Buffer.alloc(256 * 1024);
 
-/** Reads a segment batch by batch from `offset`, verifying every byte. */
+/**
+ * Reads a segment batch by batch from `offset`, verifying every byte. A batch and the bytes of its frames are good until
+ * the next one is asked for: all of them are read into the same memory.
+ */
 export class SegmentScan {
-  private buffer = Buffer.alloc(0);
+  private memory = Buffer.alloc(0);
+  /** The part of it that holds bytes of the file. */
+  private buffer = this.memory;
   private bufferAt: number;
 
   constructor(
@@ -141,13 +146,15 @@ export class SegmentScan {
   /** Makes `count` bytes from the current offset stand in the buffer; false when the file has fewer. */
   private async load(count: number): Promise<boolean> {
     if (this.left() >= count) return true;
-    // A fresh buffer each time: frames that were handed out keep pointing into the old one.
     const left = (await this.file.size()) - this.offset;
-    const bytes = Buffer.allocUnsafeSlow(Math.max(count, Math.min(left, CHUNK_BYTES)));
-    const read = await this.file.read(bytes, this.offset).catch((cause: unknown) => {
-      throw unreadable(segmentName(this.segment), cause);
-    });
-    this.buffer = bytes.subarray(0, read);
+    const wanted = Math.max(count, Math.min(left, CHUNK_BYTES));
+    if (this.memory.length < wanted) this.memory = Buffer.allocUnsafeSlow(wanted);
+    const read = await this.file
+      .read(this.memory.subarray(0, wanted), this.offset)
+      .catch((cause: unknown) => {
+        throw unreadable(segmentName(this.segment), cause);
+      });
+    this.buffer = this.memory.subarray(0, read);
     this.bufferAt = this.offset;
     return read >= count;
   }
