@@ -1,3 +1,4 @@
+import { AgentState } from "./agent-state.js";
 import { Connections } from "./connection.js";
 import {
   defaultEnvironment,
@@ -10,7 +11,7 @@ import { Http } from "./http.js";
 import { Lifecycle, type LifecycleEvents } from "./lifecycle.js";
 import { Session } from "./session.js";
 import type { CloseOptions } from "./session-types.js";
-import { type CreateRecordOptions, Sessions } from "./sessions.js";
+import { type CreateRecordOptions, type ForkOptions, Sessions } from "./sessions.js";
 import type { Store } from "./store.js";
 import { readClaims } from "./token-claims.js";
 import { type RefreshToken, TokenKeeper } from "./token-keeper.js";
@@ -126,6 +127,21 @@ export class Daybook implements AsyncDisposable {
   }
 
   /**
+   * The state of an agent: records that transactions write. Needs an API key with `state:read` and `state:write`.
+   *
+   * @param namespace keeps agents of one id apart; `default` where nothing else is said
+   *
+   * @example
+   * const memory = daybook.agentState("default", "researcher");
+   * await memory.transaction((tx) => tx.set("plan", { step: 1 }));
+   * console.log((await memory.get("plan"))?.value);
+   */
+  agentState(namespace: string, agentId: string): AgentState {
+    const { http, environment } = this;
+    return new AgentState({ http, environment, token: this.options.apiKey, namespace, agentId });
+  }
+
+  /**
    * Listens to what happens to all sessions of the tenant, from now on; the result stops listening. What happens while
    * the connection is lost is told when it is back. Needs an API key.
    *
@@ -164,6 +180,19 @@ export class Daybook implements AsyncDisposable {
       ...(title !== undefined && { title }),
       ...(metadata !== undefined && { metadata }),
     });
+    return this.openAs(identity, record, choice);
+  }
+
+  private async fork({ id, identity, actor }: Session, options: ForkOptions): Promise<Session> {
+    const record = await this.sessions.fork(id, options);
+    if (identity !== undefined) return this.openAs(identity, record, {});
+    // No token is minted for a service: the key is one.
+    const token = this.options.apiKey;
+    return this.opened({ id: record.id, actor, identity, token, refreshToken: undefined, record }, {});
+  }
+
+  private async openAs(identity: Identity, record: SessionRecord, choice: TailChoice): Promise<Session> {
+    const { id } = record;
     const mint = (): Promise<string> => this.mint(id, identity);
     const token = await mint();
     const actor = `${identity.type}:${identity.id}`;
@@ -211,6 +240,7 @@ export class Daybook implements AsyncDisposable {
       connections,
       environment,
       closed: (one) => void this.open.delete(one),
+      fork: (parent, options) => this.fork(parent, options),
     });
     this.open.add(session);
     return session;

@@ -27,6 +27,16 @@ export interface ResponseLike {
   readonly status: number;
   readonly headers: { get(name: string): string | null };
   text(): Promise<string>;
+  /** Only asked for by what reads an answer as it comes: replays and tails of agents' state. */
+  readonly body?: BodyLike | null;
+}
+
+/** As much of a `ReadableStream` of bytes as is used. */
+export interface BodyLike {
+  getReader(): {
+    read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+    cancel(): Promise<void>;
+  };
 }
 
 /** As much of a `WebSocket` as is used. */

@@ -1,8 +1,12 @@
 import { backoffMs } from "./backoff.js";
 import type { Environment, FetchLike, ResponseLike } from "./environment.js";
 import { asDaybookError, DaybookError, errorOfAnswer } from "./errors.js";
+import { linesOf } from "./lines.js";
+import { Patience } from "./patience.js";
 
 const TIMEOUT_MS = 30_000;
+/** Three times what the server lets pass without a sign of life. */
+const SILENCE_MS = 45_000;
 /** A call that may be repeated is tried so often before it fails. */
 const TRIES_MAX = 4;
 
@@ -33,30 +37,53 @@ export class Http {
    * @throws DaybookError
    */
   async once(call: Call): Promise<unknown> {
-    const { clock } = this.environment;
-    const abort = new AbortController();
-    const giveUp = (): void => abort.abort(call.signal?.reason);
-    if (call.signal?.aborted === true) giveUp();
-    call.signal?.addEventListener("abort", giveUp, { once: true });
-    const late = new DaybookError("timeout", "The server did not answer in time.", {
-      retryable: true,
-      mayHaveHappened: true,
-    });
-    const stopWaiting = clock.after(TIMEOUT_MS + (call.waitMs ?? 0), () => abort.abort(late));
+    const patience = new Patience(this.environment.clock, call.signal);
+    patience.begin(TIMEOUT_MS + (call.waitMs ?? 0));
     try {
-      const answer = await this.fetch(this.baseUrl + call.path, {
-        method: call.method,
-        headers: headersOf(call),
-        ...(call.body !== undefined && { body: call.body }),
-        signal: abort.signal,
-      });
+      const answer = await this.send(call, patience.signal);
       return bodyOf(answer, await answer.text());
     } catch (error) {
-      throw abort.signal.reason === late ? late : asDaybookError(error);
+      throw patience.reasonOf(error);
     } finally {
-      stopWaiting();
-      call.signal?.removeEventListener("abort", giveUp);
+      patience.end();
     }
+  }
+
+  /**
+   * One try of a call whose answer is read as it comes, no faster than the loop.
+   * @returns its lines, until the answer ends
+   * @throws DaybookError also when it breaks off, or nothing comes for longer than a living connection is silent
+   */
+  async *lines(call: Call): AsyncGenerator<string, void, undefined> {
+    const patience = new Patience(this.environment.clock, call.signal);
+    patience.begin(TIMEOUT_MS);
+    let close = (): Promise<void> => Promise.resolve();
+    try {
+      const answer = await this.send(call, patience.signal);
+      if (!isSuccess(answer) || !answer.body) return void bodyOf(answer, await answer.text());
+      const reader = answer.body.getReader();
+      close = () => reader.cancel();
+      yield* linesOf(() => {
+        // Only a read can be late: how long the loop takes is its own affair.
+        patience.begin(SILENCE_MS);
+        return reader.read().finally(() => patience.end());
+      });
+    } catch (error) {
+      throw patience.reasonOf(error);
+    } finally {
+      patience.end();
+      // It may have failed already, which was thrown.
+      await close().catch(() => undefined);
+    }
+  }
+
+  private send(call: Call, signal: AbortSignal): Promise<ResponseLike> {
+    return this.fetch(this.baseUrl + call.path, {
+      method: call.method,
+      headers: headersOf(call),
+      ...(call.body !== undefined && { body: call.body }),
+      signal,
+    });
   }
 
   /**
@@ -78,12 +105,18 @@ export class Http {
     }
   }
 
-  private pause(failures: number, atLeastMs: number, signal: AbortSignal | undefined): Promise<void> {
+  /** Waits before the next try; not longer than the signal lets it. */
+  pause(failures: number, atLeastMs: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock, random } = this.environment;
     const ms = Math.max(atLeastMs, backoffMs(failures, random()));
     return new Promise((resolve) => {
-      clock.after(ms, resolve);
-      signal?.addEventListener("abort", () => resolve(), { once: true });
+      const stop = clock.after(ms, done);
+      function done(): void {
+        stop();
+        signal?.removeEventListener("abort", done);
+        resolve();
+      }
+      signal?.addEventListener("abort", done, { once: true });
     });
   }
 }
@@ -96,18 +129,22 @@ function headersOf({ token, body, headers }: Call): Record<string, string> {
   };
 }
 
-function bodyOf({ status, headers }: ResponseLike, text: string): unknown {
-  const isSuccess = status >= 200 && status < 300;
+function isSuccess({ status }: ResponseLike): boolean {
+  return status >= 200 && status < 300;
+}
+
+function bodyOf(answer: ResponseLike, text: string): unknown {
+  const { status, headers } = answer;
   let body: unknown;
   try {
     body = text === "" ? undefined : JSON.parse(text);
   } catch (cause) {
-    if (isSuccess)
+    if (isSuccess(answer))
       throw new DaybookError("invalid_answer", "The answer is no JSON: is this a Daybook server?", {
         status,
         cause,
       });
   }
-  if (isSuccess) return body;
+  if (isSuccess(answer)) return body;
   throw errorOfAnswer(status, body, headers.get("retry-after"));
 }

@@ -5,6 +5,7 @@ import type { Http } from "./http.js";
 import type { AppendProgress, OutboxStatus } from "./outbox.js";
 import type { OutgoingGroup } from "./outbox-queue.js";
 import type { Session } from "./session.js";
+import type { ForkOptions } from "./sessions.js";
 import type { Store } from "./store.js";
 import type { TailStatus } from "./tail.js";
 import type { RefreshToken } from "./token-keeper.js";
@@ -70,4 +71,5 @@ export interface SessionOptions {
   readonly connections: Connections;
   readonly environment: Environment;
   readonly closed: (session: Session) => void;
+  readonly fork: (parent: Session, options: ForkOptions) => Promise<Session>;
 }

@@ -7,6 +7,7 @@ import { followEvents } from "./follow-events.js";
 import { type AppendProgress, type AppendResult, Outbox } from "./outbox.js";
 import { SafeStore } from "./safe-store.js";
 import { SessionApi } from "./session-api.js";
+import { SessionState } from "./session-state.js";
 import type {
   CloseOptions,
   FollowOptions,
@@ -15,6 +16,7 @@ import type {
   SessionSnapshot,
   SessionStatus,
 } from "./session-types.js";
+import type { ForkOptions } from "./sessions.js";
 import { Tail, type TailStatus } from "./tail.js";
 import { TokenKeeper } from "./token-keeper.js";
 import type { EventPage, Gap, Identity, SessionEvent, SessionRecord } from "./wire.js";
@@ -38,6 +40,8 @@ export class Session implements AsyncDisposable {
   readonly actor: string | undefined;
   /** As it was when the session was created or bound with an API key. */
   readonly record: SessionRecord | undefined;
+  /** What it knows, now and at any point before. */
+  readonly state: SessionState;
   private readonly emitter = new Emitter<SessionEvents>();
   private readonly tokens: TokenKeeper;
   private readonly api: SessionApi;
@@ -60,6 +64,7 @@ export class Session implements AsyncDisposable {
     const changed = (): void => this.changed();
     this.tokens = new TokenKeeper({ ...options, changed: () => this.tail.tokenChanged(), failed });
     this.api = new SessionApi(id, options.http, this.tokens);
+    this.state = new SessionState(this.api);
     this.tail = new Tail({
       ...options,
       sessionId: id,
@@ -126,6 +131,20 @@ export class Session implements AsyncDisposable {
     if (inputs.length === 0) return [];
     const events = inputs.map((input) => outgoingEvent(input, this.actor));
     return this.outbox.append(events, options.expectedSeq);
+  }
+
+  /**
+   * Opens a new session, as the same identity, that shares the events and the state of this one up to a seq: to try
+   * from there what else could have been. Needs an API key.
+   *
+   * @throws DaybookError invalid_cursor, if `atSeq` is beyond the end; session_exists, fork_too_deep
+   *
+   * @example
+   * const other = await session.fork({ atSeq: 1 });
+   * await other.append({ text: "Another way from here." });
+   */
+  fork(options: ForkOptions = {}): Promise<Session> {
+    return this.options.fork(this, options);
   }
 
   /**

@@ -7,6 +7,8 @@ export interface ListOptions {
   readonly archived?: boolean | "all";
   /** Top-level members of the metadata, compared as text. */
   readonly metadata?: Readonly<Record<string, string | number | boolean>>;
+  /** Only forks of this session. */
+  readonly forkedFrom?: string;
   readonly sort?: "id" | "created" | "updated";
   readonly order?: "asc" | "desc";
   /** Of one page. */
@@ -17,6 +19,11 @@ export interface CreateRecordOptions {
   readonly id?: string;
   readonly title?: string | null;
   readonly metadata?: JsonObject;
+}
+
+export interface ForkOptions extends CreateRecordOptions {
+  /** The last seq to share; left out: all there is. */
+  readonly atSeq?: number;
 }
 
 export interface UpdateOptions {
@@ -59,6 +66,7 @@ export class Sessions {
       if (options[name] !== undefined) query.set(name, String(options[name]));
     for (const [name, value] of Object.entries(options.metadata ?? {}))
       query.append(`metadata[${name}]`, String(value));
+    if (options.forkedFrom !== undefined) query.set("forked_from", options.forkedFrom);
     if (cursor !== undefined) query.set("cursor", cursor);
     return (await this.call("GET", `?${query.toString()}`)) as SessionPage;
   }
@@ -68,15 +76,20 @@ export class Sessions {
    * @example
    * const { id } = await daybook.sessions.create({ title: "First", metadata: { topic: "support" } });
    */
-  async create({ id, ...rest }: CreateRecordOptions = {}): Promise<SessionRecord> {
-    // With an id a second try cannot make a second session; and one made up here exists only if a first try got through.
-    const body = { id: id ?? `ses_${this.newId()}`, ...rest };
-    try {
-      return (await this.call("POST", "", body)) as SessionRecord;
-    } catch (error) {
-      if (id !== undefined || asDaybookError(error).code !== "session_exists") throw error;
-      return this.get(body.id);
-    }
+  create(options: CreateRecordOptions = {}): Promise<SessionRecord> {
+    return this.make("", options);
+  }
+
+  /**
+   * Makes a session that shares the events and the state of another one up to a seq. Nothing is copied; from there each
+   * goes its own way.
+   *
+   * @throws DaybookError invalid_cursor, if `atSeq` is beyond the end; session_exists, fork_too_deep
+   * @example
+   * const { id, forked_from } = await daybook.sessions.fork("support-1", { atSeq: 7, title: "What if?" });
+   */
+  fork(parentId: string, { atSeq, ...options }: ForkOptions = {}): Promise<SessionRecord> {
+    return this.make(`${path(parentId)}/fork`, options, { at_seq: atSeq });
   }
 
   /** @throws DaybookError session_not_found */
@@ -104,9 +117,29 @@ export class Sessions {
     return (await this.call("POST", `${path(id)}/unarchive`, {})) as SessionRecord;
   }
 
-  /** Erases it for ever, events and all. The id is never usable again. @throws DaybookError session_not_found */
-  async delete(id: string): Promise<void> {
-    await this.call("DELETE", path(id));
+  /**
+   * Erases it for ever, events and all. The id is never usable again.
+   *
+   * @param options `cascade` erases its forks too, and theirs
+   * @throws DaybookError session_not_found; session_has_forks, with their count in `forks`
+   */
+  async delete(id: string, { cascade = false }: { readonly cascade?: boolean } = {}): Promise<void> {
+    await this.call("DELETE", `${path(id)}${cascade ? "?cascade=true" : ""}`);
+  }
+
+  private async make(
+    rest: string,
+    { id, ...options }: CreateRecordOptions,
+    more?: object,
+  ): Promise<SessionRecord> {
+    // With an id a second try cannot make a second session; and one made up here exists only if a first try got through.
+    const body = { id: id ?? `ses_${this.newId()}`, ...options, ...more };
+    try {
+      return (await this.call("POST", rest, body)) as SessionRecord;
+    } catch (error) {
+      if (id !== undefined || asDaybookError(error).code !== "session_exists") throw error;
+      return this.get(body.id);
+    }
   }
 
   private call(method: Call["method"], rest: string, body?: object, isRepeatable = true): Promise<unknown> {

@@ -65,6 +65,14 @@ export interface SessionRecord {
   readonly updated_at: string;
   /** Counts changes of title and metadata. */
   readonly version: number;
+  /** A fork's: whose events and state it shares, and up to which seq. */
+  readonly forked_from?: ForkPoint;
+}
+
+/** A place in a session. */
+export interface ForkPoint {
+  readonly session_id: string;
+  readonly seq: number;
 }
 
 /** A page of events. */
@@ -101,6 +109,8 @@ export interface LifecycleEvent {
     | "session.archived"
     | "session.unarchived"
     | "session.closed"
+    | "session.reopened"
+    | "session.forked"
     | "session.deleted";
   readonly session_id: string;
   readonly tenant_id: string;
@@ -111,6 +121,10 @@ export interface LifecycleEvent {
   readonly created_at?: string;
   readonly updated_at?: string;
   readonly archived?: boolean;
+  /** Of `session.forked`: the new session, and the last seq it shares. */
+  readonly fork?: ForkPoint;
+  /** Of the `session.created` of a fork. */
+  readonly forked_from?: ForkPoint;
   /** Its place in the lifecycle feed. */
   readonly cursor?: string;
 }

@@ -1,3 +1,4 @@
+import type { LogId } from "@daybook/core";
 import type { StateEntry } from "@daybook/engine";
 import { DaybookError, LIMITS } from "@daybook/protocol";
 import { Type } from "typebox";
@@ -30,6 +31,11 @@ const at: QueryParameter = {
   description: "A seq, or a time (RFC 3339): all events inserted by then. Left out: now.",
   schema: Type.String(),
 };
+const version: QueryParameter = {
+  name: "version",
+  description: "This version, tombstones too.",
+  schema: Type.Integer({ minimum: 1 }),
+};
 const prefix: QueryParameter = {
   name: "prefix",
   description: "Only keys that begin so.",
@@ -58,25 +64,34 @@ function listRoute(sessions: SessionService, state: StateService): Route {
     path: "/v1/sessions/:id/state",
     access: READ,
     summary: "Read state",
-    description: "The keys that exist as of a point, in order, with their values.",
+    description:
+      "The keys that exist as of a point, in order, with their values. With `key` it answers that one, as `…/KEY` " +
+      "does: for keys that a path cannot carry.",
     query: [
       prefix,
       at,
       limit,
       { name: "cursor", description: "The `next_cursor` of the page before.", schema: Type.String() },
+      { name: "key", description: "Only this key.", schema: Type.String() },
+      version,
     ],
     success: {
       status: 200,
-      description: "A page.",
-      schema: Type.Object({
-        state: Type.Array(Entry),
-        at_seq: Type.Integer(),
-        next_cursor: Type.Union([Type.String(), Type.Null()]),
-      }),
+      description: "A page; or, with `key`, an entry.",
+      schema: Type.Union([
+        Type.Object({
+          state: Type.Array(Entry),
+          at_seq: Type.Integer(),
+          next_cursor: Type.Union([Type.String(), Type.Null()]),
+        }),
+        Entry,
+      ]),
     },
-    errors: ERRORS,
+    errors: [...ERRORS, "state_key_not_found"],
     handle: async ({ caller, params, query, reply }) => {
       const id = sessions.logId(caller, params.id ?? "");
+      const key = query.one("key", "invalid_request");
+      if (key !== undefined) return sendJson(reply, 200, await keyJson(state, id, key, query));
       const cursor = query.one("cursor", "invalid_cursor");
       const after = cursor === undefined ? undefined : decodeAfter(cursor);
       const atSeq = after?.atSeq ?? (await state.seqAt(id, query.one("at", "invalid_cursor")));
@@ -100,29 +115,29 @@ function keyRoute(sessions: SessionService, state: StateService): Route {
     access: READ,
     summary: "Read one key of the state",
     description: "Percent-encode the key, slashes too.",
-    query: [
-      at,
-      { name: "version", description: "This version, tombstones too.", schema: Type.Integer({ minimum: 1 }) },
-    ],
+    query: [at, version],
     success: { status: 200, description: "The key.", schema: Entry },
     errors: [...ERRORS, "state_key_not_found"],
     handle: async ({ caller, params, query, reply }) => {
       const id = sessions.logId(caller, params.id ?? "");
-      const version = query.integer("version", "invalid_request", {
-        minimum: 1,
-        maximum: Number.MAX_SAFE_INTEGER,
-      });
-      const atSeq = await state.seqAt(id, query.one("at", "invalid_cursor"));
-      const entry = await state.key(id, params.key ?? "", {
-        ...(atSeq !== undefined && { atSeq }),
-        ...(version !== undefined && { version }),
-      });
-      if (entry !== undefined && (version !== undefined || !entry.deleted))
-        return sendJson(reply, 200, entryJson(entry));
-      const details = entry === undefined ? {} : { deleted: true, version: entry.version, seq: entry.seq };
-      throw new DaybookError("state_key_not_found", "There is no such key at that point.", { details });
+      return sendJson(reply, 200, await keyJson(state, id, params.key ?? "", query));
     },
   };
+}
+
+async function keyJson(state: StateService, id: LogId, key: string, query: Call["query"]): Promise<string> {
+  const wanted = query.integer("version", "invalid_request", {
+    minimum: 1,
+    maximum: Number.MAX_SAFE_INTEGER,
+  });
+  const atSeq = await state.seqAt(id, query.one("at", "invalid_cursor"));
+  const entry = await state.key(id, key, {
+    ...(atSeq !== undefined && { atSeq }),
+    ...(wanted !== undefined && { version: wanted }),
+  });
+  if (entry !== undefined && (wanted !== undefined || !entry.deleted)) return entryJson(entry);
+  const details = entry === undefined ? {} : { deleted: true, version: entry.version, seq: entry.seq };
+  throw new DaybookError("state_key_not_found", "There is no such key at that point.", { details });
 }
 
 function historyRoute(sessions: SessionService, state: StateService): Route {
