@@ -46,15 +46,17 @@ export async function measureAppends(
   const after = await usageOf(contender.pids);
   if (report.refused > 0) throw new Error(`${report.refused} appends were refused`);
   const { p50, p99, p999, curve } = report.latency;
+  const { seen } = report;
   return {
     values: {
       rate: report.events / report.seconds,
       ...{ p50, p99, p999 },
+      ...(seen.count > 0 && { seen50: seen.p50, seen99: seen.p99, seen999: seen.p999 }),
       cpu: ((after.cpuSeconds - before.cpuSeconds) / report.eventsInAll) * 1e6,
       memory: after.memoryBytes / MIB,
       written: (after.writtenBytes - before.writtenBytes) / report.eventsInAll,
     },
-    curve,
+    curve: seen.count > 0 ? seen.curve : curve,
     notes: generatorNotes(report.busy),
   };
 }

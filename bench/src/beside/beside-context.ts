@@ -79,6 +79,8 @@ export class BesideContext implements AsyncDisposable {
 /** One way a scenario loads a server. */
 export interface Variant {
   readonly name: string;
+  /** What rises from one to the next, such as connections: they make a curve then. */
+  readonly load?: number;
   /** Before the first round. */
   prepare?(contender: Contender): Promise<void>;
   measure(contender: Contender, round: number): Promise<Round>;
@@ -141,6 +143,7 @@ function asLine(line: {
   return {
     variant: variant.name,
     contender: contender.name,
+    ...(variant.load !== undefined && { load: variant.load }),
     rounds,
     ...(failed !== undefined && { failed: failed.message }),
   };

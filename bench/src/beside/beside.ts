@@ -5,7 +5,10 @@ import type { ContenderKind } from "./contender.js";
 import { daybook } from "./daybook-contender.js";
 import { plainPostgres, postgres } from "./postgres-contender.js";
 import { redis } from "./redis-contender.js";
-import { singlePosts } from "./single-posts.js";
+import { fanOut } from "./fan-out.js";
+import { replay, reopen } from "./history.js";
+import { readYourWrites } from "./latency.js";
+import { batches, hotSession, singlePosts } from "./throughput.js";
 
 /** What Daybook is measured next to. The first ones are taken when nobody is named. */
 export const CONTENDERS: readonly ContenderKind[] = [redis, postgres, plainPostgres];
@@ -19,6 +22,12 @@ interface Scenario {
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   "single-posts": { run: singlePosts, quick: true },
+  batches: { run: batches, quick: true },
+  "hot-session": { run: hotSession, quick: false },
+  "read-your-writes": { run: readYourWrites, quick: true },
+  "fan-out": { run: fanOut, quick: true },
+  replay: { run: replay, quick: true },
+  reopen: { run: reopen, quick: false },
 };
 
 export const besideGroup: Group = {

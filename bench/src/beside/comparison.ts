@@ -19,6 +19,8 @@ export interface Round {
 export interface Line {
   readonly variant: string;
   readonly contender: string;
+  /** Where it stands on a curve over the variants. */
+  readonly load?: number;
   readonly rounds: readonly Round[];
   /** Why there are fewer rounds than wanted. */
   readonly failed?: string;

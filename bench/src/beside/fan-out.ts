@@ -1,0 +1,63 @@
+import { EVENT_BYTES } from "../http-context.js";
+import { generatorNotes } from "./appends.js";
+import { type BesideContext, compare } from "./beside-context.js";
+import type { Comparison, Measure, Round } from "./comparison.js";
+import type { Contender } from "./contender.js";
+import { daybookTo } from "./goals.js";
+import { usageOf } from "./process-tree.js";
+
+const PUBLISHED_AT_ONCE = 16;
+const MEASURES = [
+  { key: "rate", title: "deliveries/s" },
+  { key: "published", title: "published events/s" },
+  { key: "cpu", title: "CPU µs/delivery" },
+] as const satisfies readonly Measure[];
+
+/** One session, many followers: one publisher that goes as fast as they take it. */
+export async function fanOut(context: BesideContext): Promise<Comparison> {
+  const counts = context.options.quick ? [100] : [1, 100, 1_000];
+  const name = (count: number): string => (count === 1 ? "1 follower" : `${count} followers`);
+  const comparison = await compare(context, {
+    title: `followers of one session, which gets lists of ${PUBLISHED_AT_ONCE} events`,
+    measures: MEASURES,
+    variants: counts.map((count) => ({
+      name: name(count),
+      measure: (contender, round) => measureFanOut(context, contender, { count, round }),
+    })),
+  });
+  const others = context.contenders.map((contender) => contender.name).filter((other) => other !== "daybook");
+  const goals = Object.fromEntries(others.map((other) => [other, 3]));
+  const crowds = counts.filter((count) => count > 1);
+  return { ...comparison, goals: crowds.flatMap((count) => daybookTo(comparison, name(count), goals)) };
+}
+
+async function measureFanOut(
+  context: BesideContext,
+  { target, pids }: Contender,
+  { count, round }: { readonly count: number; readonly round: number },
+): Promise<Round> {
+  const sessions = { prefix: `crowd${count}-${round}-`, count: 1 };
+  await context.load<"create">({ kind: "create", target, sessions });
+  await context.load<"open_tails">({ kind: "open_tails", target, sessions, tails: count, reading: true });
+  const before = await usageOf(pids);
+  const report = await context.load<"fan_out">({
+    kind: "fan_out",
+    target,
+    sessions,
+    eventsPerRequest: PUBLISHED_AT_ONCE,
+    eventBytes: EVENT_BYTES,
+    warmUpSeconds: 1,
+    seconds: context.options.seconds,
+    eventsAheadMax: 4 * PUBLISHED_AT_ONCE,
+  });
+  const after = await usageOf(pids);
+  const { frames } = await context.load<"close_tails">({ kind: "close_tails" });
+  return {
+    values: {
+      rate: report.deliveries / report.seconds,
+      published: report.published / report.seconds,
+      cpu: ((after.cpuSeconds - before.cpuSeconds) / frames) * 1e6,
+    },
+    notes: generatorNotes(report.busy),
+  };
+}
