@@ -1,10 +1,6 @@
-import { createWriteStream } from "node:fs";
-import { rename, rm } from "node:fs/promises";
-import { finished } from "node:stream/promises";
 import type { Command } from "commander";
 import type { Context } from "./context.js";
 import { onOneLine } from "./event-text.js";
-import { CommandFailure, messageOf } from "./failures.js";
 import type { Output } from "./io.js";
 import { nonEmpty } from "./parse-arguments.js";
 import { progressOn, showCount } from "./progress.js";
@@ -12,6 +8,7 @@ import { readEvents } from "./read-events.js";
 import type { ServerClient } from "./server-client.js";
 import { getRecord } from "./session-calls.js";
 import { writeOutput } from "./write-output.js";
+import { writeWholeFile } from "./write-whole-file.js";
 
 const HELP = `
 Writes NDJSON: first {"daybook_export": 1, "session": {…}}, then the events, one a line, with the exact
@@ -33,33 +30,13 @@ export function addExportCommand(program: Command, context: Context): void {
     .action(async (session: string, options: { readonly output?: string }, command: Command) => {
       const client = await context.client(command);
       if (options.output === undefined) await writeExport(context, client, session, context.io.stdout);
-      else await exportToFile(context, client, session, options.output);
+      else {
+        const count = await writeWholeFile(options.output, (file) =>
+          writeExport(context, client, session, file),
+        );
+        context.say(`${showCount(count)} events of ${session} are in ${options.output}`);
+      }
     });
-}
-
-/** Under another name until it is whole: half an export must not be taken for one. */
-async function exportToFile(
-  context: Context,
-  client: ServerClient,
-  session: string,
-  path: string,
-): Promise<void> {
-  const draft = `${path}.${process.pid}.partial`;
-  const file = createWriteStream(draft, { mode: 0o600 });
-  // Found out by the next write, or by waiting for the end.
-  file.on("error", () => undefined);
-  try {
-    const count = await writeExport(context, client, session, file);
-    file.end();
-    await finished(file);
-    await rename(draft, path);
-    context.say(`${showCount(count)} events of ${session} are in ${path}`);
-  } catch (error) {
-    file.destroy();
-    await rm(draft, { force: true });
-    if (file.errored === null) throw error;
-    throw new CommandFailure(`cannot write ${path}: ${messageOf(file.errored)}`);
-  }
 }
 
 async function writeExport(

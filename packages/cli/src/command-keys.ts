@@ -79,7 +79,11 @@ function addCreate(keys: Command, context: Context): void {
     .description("Make an API key for a tenant.")
     .requiredOption("--tenant <tenant>", "whose sessions it opens", nonEmpty)
     .option("--name <name>", "the service that will use it (default: the key's id)", nonEmpty)
-    .option("--scopes <scopes>", "session:create, session:read, session:append (default: all)", commaList)
+    .option(
+      "--scopes <scopes>",
+      "session:create, session:read, session:append, state:read, state:write (default: all)",
+      commaList,
+    )
     .option("--ttl <time>", "how long it is good: 90d, 12h (default: 365d)", durationSeconds)
     .option("--public-url <url>", "the URL clients know the server by (default: what the server said last)")
     .action(async (options: CreateOptions, command: Command) => {

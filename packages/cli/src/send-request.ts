@@ -40,8 +40,17 @@ export class HttpSender {
 
   /** @throws ConnectionFailure; AbortError when the signal fires. */
   async send(request: HttpRequest): Promise<HttpAnswer> {
+    const response = await this.open(request);
+    try {
+      return await readAnswer(response);
+    } catch (error) {
+      throw asFailure(error as Error);
+    }
+  }
+
+  /** The answer as soon as it begins; its body is for the caller to read. @throws as `send` does */
+  async open(request: HttpRequest): Promise<http.IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const fail = (error: Error): void => reject(asFailure(error));
       const isTls = /^https:/i.test(request.url);
       const sent = (isTls ? https : http).request(request.url, {
         method: request.method,
@@ -51,8 +60,8 @@ export class HttpSender {
         ...(request.signal === undefined ? {} : { signal: request.signal }),
       });
       sent.on("timeout", () => sent.destroy(new Error("the server has been silent for too long")));
-      sent.on("error", fail);
-      sent.on("response", (response) => void readAnswer(response).then(resolve, fail));
+      sent.on("error", (error) => reject(asFailure(error)));
+      sent.on("response", resolve);
       sent.end(request.body);
     });
   }
@@ -72,7 +81,7 @@ function headersOf(request: HttpRequest): Record<string, string | number> {
   };
 }
 
-async function readAnswer(response: http.IncomingMessage): Promise<HttpAnswer> {
+export async function readAnswer(response: http.IncomingMessage): Promise<HttpAnswer> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
   if (!response.complete) throw new Error("the answer broke off");
@@ -80,7 +89,7 @@ async function readAnswer(response: http.IncomingMessage): Promise<HttpAnswer> {
   return { status: response.statusCode ?? 0, headers: response.headers, text };
 }
 
-function asFailure(error: Error): Error {
+export function asFailure(error: Error): Error {
   if (error.name === "AbortError") return error;
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   // A host with several addresses fails with an error that has only a code.

@@ -1,9 +1,10 @@
 import type { ErrorDetails } from "@daybook/protocol/errors";
 import type { Connection } from "./connection.js";
-import { Interrupted, ServerRefusal, ServerUnreachable } from "./failures.js";
+import { CommandFailure, Interrupted, ServerRefusal, ServerUnreachable } from "./failures.js";
 import type { Clock } from "./io.js";
 import { isWorthAnotherTry, retryAfterMs, retryDelayMs } from "./retry-policy.js";
-import { ConnectionFailure, type HttpAnswer, HttpSender } from "./send-request.js";
+import { readLines } from "./read-lines.js";
+import { asFailure, ConnectionFailure, type HttpAnswer, HttpSender, readAnswer } from "./send-request.js";
 
 export interface Call {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -29,6 +30,9 @@ export interface Patience {
 
 /** Long enough for a server that is just being started; a person still waits for the answer. */
 export const PATIENCE_MS = 10_000;
+
+/** A line holds a transaction of the largest size, in a spelling with escapes. */
+const LINES = { bytesMax: 64 * 1024 * 1024, strictUtf8: true };
 
 /** Calls one server, and tries again where that is safe and may help. */
 export class ServerClient {
@@ -58,6 +62,31 @@ export class ServerClient {
       const delayMs = Math.max(retryDelayMs(failures, this.clock.random()), outcome.notBeforeMs);
       if (now + delayMs - firstFailureMs > patience.patienceMs) throw outcome.failure;
       await this.sleep(delayMs, patience.signal);
+    }
+  }
+
+  /**
+   * The lines of an answer, as they come. Not tried again: only the reader knows where to go on.
+   * @throws ServerRefusal; ServerUnreachable when it does not begin or breaks off; Interrupted when the signal fired
+   */
+  async *lines(path: string, signal?: AbortSignal): AsyncGenerator<string> {
+    const { baseUrl, token } = this.connection;
+    try {
+      const response = await this.sender.open({
+        ...{ method: "GET", url: baseUrl + path },
+        headers: {
+          ...headersWith(token),
+          accept: "text/event-stream, application/x-ndjson, application/json",
+        },
+        ...(signal !== undefined && { signal }),
+      });
+      if (response.statusCode !== 200) throw refusalOf(await readAnswer(response));
+      for await (const { text } of readLines(response, LINES)) yield text;
+      if (!response.complete) throw new Error("the answer broke off");
+    } catch (error) {
+      if (signal?.aborted === true) throw new Interrupted();
+      if (error instanceof CommandFailure) throw error;
+      throw new ServerUnreachable(`${baseUrl} does not answer: ${asFailure(error as Error).message}`);
     }
   }
 
