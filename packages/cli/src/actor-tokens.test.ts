@@ -139,10 +139,10 @@ describe("an API key", () => {
     await using _ = server;
     const mint = server.intercept;
     let refusals = 1;
-    server.intercept = (method, url) =>
+    server.intercept = (method, url, body) =>
       url.endsWith("/append") && refusals-- > 0
         ? { status: 401, body: { error: "unauthorized", message: "Expired." } }
-        : mint(method, url);
+        : mint(method, url, body);
     const env = { DAYBOOK_BASE_URL: server.url, DAYBOOK_TOKEN: apiKey(server.url) };
     expect((await runCli(["append", "s", "--text", "hi"], { env })).exitCode).toBe(0);
     expect(exchanges).toHaveLength(2);

@@ -9,7 +9,7 @@ import { batchBody, Outbox, type Outgoing } from "./outbox.js";
 import { actorFrom, nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
 import { type Recorder, runRecorded } from "./run-recorded.js";
 import type { Patience, ServerClient } from "./server-client.js";
-import { append, type AppendTo, ensureSession } from "./session-calls.js";
+import { append, type AppendTo, ensureSession, refuseUnlessRecordable } from "./session-calls.js";
 import { isOpen } from "./write-output.js";
 
 interface ExecOptions {
@@ -24,6 +24,8 @@ Events, in the order things happened:
   exec.output   {"stream": "stdout" or "stderr", "line"}, one for each line. A line over 64 KiB comes in
                 pieces; all but the last have "continued": true.
   exec.exited   {"code", "signal", "duration_ms"}
+
+Before the command runs, the server is asked whether it would take its events: if not, nothing is run (3).
 
 The arguments are recorded: pass secrets in the environment, which is not.
 With an API key and --as agent:… or user:…, the key is exchanged for session tokens of that actor,
@@ -71,18 +73,26 @@ interface Job {
 async function exec(context: Context, client: ServerClient, job: Job): Promise<number> {
   const { io } = context;
   const actor = new ActorTokens(client, io.clock, { session: job.session, actor: job.options.as });
+  const producerId = `exec:${randomUUID()}`;
+  const to = { client, session: job.session, actor };
   // Before the command starts: what cannot be recorded at all is better not run.
   await ensureSession(client, job.session);
   await actor.token();
+  await refuseUnlessRecordable(to, eventOf(job.options, producerId, 1, "started", {}));
   const giveUp = new AbortController();
-  const outbox = openOutbox(context, { client, session: job.session, actor }, job, giveUp.signal);
+  const outbox = openOutbox(context, to, job, giveUp.signal);
   let interruptedBy: EndSignal | undefined;
   const interrupted = (signal: EndSignal): void => {
     interruptedBy = signal;
     giveUp.abort();
   };
   const [program = "", ...args] = job.commandLine;
-  const exitCode = await runRecorded(program, args, recorderInto(outbox, job.options, interrupted), io);
+  const exitCode = await runRecorded(
+    program,
+    args,
+    recorderInto(outbox, job.options, producerId, interrupted),
+    io,
+  );
   const stopListening = io.onEndSignal(interrupted);
   try {
     await outbox.flushed();
@@ -116,24 +126,32 @@ function openOutbox(context: Context, to: AppendTo, job: Job, signal: AbortSigna
   });
 }
 
+function eventOf(
+  { typePrefix, as }: ExecOptions,
+  producerId: string,
+  producerSeq: number,
+  kind: string,
+  payload: Record<string, unknown>,
+): Record<string, unknown> {
+  return {
+    type: `${typePrefix}.${kind}`,
+    ...(as === undefined ? {} : { actor: as }),
+    producer_id: producerId,
+    producer_seq: producerSeq,
+    payload,
+  };
+}
+
 /** Numbers the events of one run; the pair is set once, so that every retry carries the same. */
 function recorderInto(
   outbox: Outbox<Outgoing>,
   options: ExecOptions,
+  producerId: string,
   interrupted: (signal: EndSignal) => void,
 ): Recorder {
-  const producerId = `exec:${randomUUID()}`;
   let producerSeq = 0;
-  const add = (kind: string, payload: Record<string, unknown>): void => {
-    const event = {
-      type: `${options.typePrefix}.${kind}`,
-      ...(options.as === undefined ? {} : { actor: options.as }),
-      producer_id: producerId,
-      producer_seq: ++producerSeq,
-      payload,
-    };
-    outbox.add({ text: JSON.stringify(event) });
-  };
+  const add = (kind: string, payload: Record<string, unknown>): void =>
+    outbox.add({ text: JSON.stringify(eventOf(options, producerId, ++producerSeq, kind, payload)) });
   return {
     started: (details) => add("started", details),
     output: (details) => add("output", details),

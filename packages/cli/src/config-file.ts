@@ -1,6 +1,7 @@
-import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { chmod, readFile, rename, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { makeFolder } from "@daybook/server/make-folder";
 import { CommandFailure, messageOf } from "./failures.js";
 import type { Io } from "./io.js";
 
@@ -41,7 +42,7 @@ export async function writeConfig(folder: string, config: Config): Promise<void>
   const path = configPath(folder);
   const draft = `${path}.${process.pid}.new`;
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder);
     const members = { endpoint: config.endpoint, api_key: config.apiKey };
     await writeFile(draft, `${JSON.stringify(members, undefined, 2)}\n`, { mode: 0o600 });
     await chmod(draft, 0o600);

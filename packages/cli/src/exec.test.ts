@@ -170,6 +170,20 @@ describe("daybook exec", () => {
     expect(await exec(stub, "console.log('ran')")).toMatchObject({ exitCode: 3, stdout: "" });
   });
 
+  it("asks before it runs the command whether its events would be taken, and writes nothing by that", async () => {
+    await using stub = await StubServer.start();
+    stub.intercept = (_method, url, body) =>
+      url.endsWith("/append") && body.includes('"actor":"agent:b"')
+        ? { status: 400, body: { error: "invalid_event", message: "actor must be agent:a." } }
+        : undefined;
+    const refused = await exec(stub, "console.log('ran')", {}, ["--as", "agent:b"]);
+    expect(refused).toMatchObject({ exitCode: 3, stdout: "" });
+    expect(refused.stderr).toContain("invalid_event (400): actor must be agent:a.");
+    expect(stub.eventsOf("s")).toEqual([]);
+    expect(await exec(stub, "console.log('ran')", {}, ["--as", "agent:a"])).toMatchObject({ exitCode: 0 });
+    expectWhole(stub.eventsOf("s"));
+  });
+
   it("says what is wrong with a command line, and how to write it", async () => {
     const at = ["-u", "http://127.0.0.1:1"];
     const bare = await runCli(["exec", "s", ...at, "ls", "-l"]);
@@ -189,9 +203,9 @@ describe("daybook exec", () => {
       body: { error: "session_closed", message: "It is closed." },
     });
     const script = "for (let n = 0; n < 10; n++) console.log(n); process.exitCode = Number(process.argv[1])";
-    const refused = (_method: string, url: string): ReturnType<typeof refuse> | undefined =>
-      url.endsWith("/append") ? refuse() : undefined;
-    stub.intercept = refused;
+    // It was open when the command started.
+    stub.intercept = (_method, url, body) =>
+      url.endsWith("/append") && body.includes('"events"') ? refuse() : undefined;
     const good = await runCli(["exec", "s", "-u", stub.url, "--", process.execPath, "-e", script, "0"]);
     expect(good).toMatchObject({ exitCode: 3, stdout: "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n" });
     expect(good.stderr).toContain(

@@ -53,6 +53,23 @@ describe("daybook serve", () => {
     expect(ran.stderr).toMatch(/^daybook: DAYBOOK_REQUEST_SECONDS must be a whole number/);
   });
 
+  // /proc takes no folders, and says so in a way that a recursive mkdir never gives up on.
+  it.each(
+    process.platform === "linux"
+      ? ["/proc/daybook-data", "/proc/deep/er/data", "/dev/null", "/dev/null/data"]
+      : ["/dev/null", "/dev/null/data"],
+  )("says that the folder %s cannot be made, and exits with 1", async (path) => {
+    for (const args of [
+      ["serve", "--port", "0", "--ops-port", "0", "--data-dir", path],
+      ["keys", "create", "--tenant", "acme", "--data-dir", path],
+      ["config", "set", "endpoint", "http://127.0.0.1:4000", "--config-dir", path],
+    ]) {
+      const ran = await runCli(args);
+      expect([ran.exitCode, ran.stdout], args.join(" ")).toEqual([1, ""]);
+      expect(ran.stderr).toMatch(/^daybook: (.*: )?E(NOENT|NOTDIR|EXIST|ACCES): .*\n$/);
+    }
+  });
+
   it("says which address cannot be had, and exits with 1", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");

@@ -1,6 +1,7 @@
 import { whyNotAnId } from "@daybook/protocol/names";
 import type { ActorTokens } from "./actor-tokens.js";
-import { ServerRefusal, UsageFailure } from "./failures.js";
+import { EXIT } from "./exit-codes.js";
+import { CommandFailure, ServerRefusal, UsageFailure } from "./failures.js";
 import type { Patience, ServerClient } from "./server-client.js";
 
 /** @throws UsageFailure when no session can have this id (`..` would even change the path). */
@@ -52,6 +53,22 @@ export async function append(to: AppendTo, body: string, patience?: Patience): P
       // It may have ended earlier than this machine's clock says.
       else if (error.code !== "unauthorized" || !to.actor.forget()) throw error;
     }
+  }
+}
+
+/**
+ * Asks whether an event would be taken, without writing it: it is to follow a seq that no session reaches, so that all
+ * that can be wrong with it, its actor or the session is said, or else that it does not follow. A server that is busy or
+ * away says nothing against it.
+ * @throws ServerRefusal, Interrupted
+ */
+export async function refuseUnlessRecordable(to: AppendTo, event: Record<string, unknown>): Promise<void> {
+  try {
+    await append(to, JSON.stringify({ ...event, expected_seq: Number.MAX_SAFE_INTEGER }));
+  } catch (error) {
+    if (!(error instanceof CommandFailure)) throw error;
+    const wouldBeTaken = error instanceof ServerRefusal && error.code === "expected_seq_conflict";
+    if (!wouldBeTaken && error.exitCode !== EXIT.unreachable) throw error;
   }
 }
 

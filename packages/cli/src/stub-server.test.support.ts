@@ -23,7 +23,8 @@ export class StubServer {
   /** Appends wait for this. */
   gate: Promise<void> = Promise.resolve();
   /** Answers before anything else does, when it returns something. */
-  intercept: (method: string, url: string) => { status: number; body: unknown } | undefined = () => undefined;
+  intercept: (method: string, url: string, body: string) => { status: number; body: unknown } | undefined =
+    () => undefined;
 
   private constructor(
     private readonly server: Server,
@@ -58,7 +59,7 @@ export class StubServer {
     const body = Buffer.concat(chunks).toString();
     const [method, url] = [request.method ?? "", request.url ?? ""];
     this.requests.push({ method, url, body, headers: request.headers });
-    const intercepted = this.intercept(method, url);
+    const intercepted = this.intercept(method, url, body);
     if (intercepted !== undefined) {
       send(response, intercepted.status, intercepted.body);
       return;
@@ -103,6 +104,11 @@ export class StubServer {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
+    const input = JSON.parse(body) as { events?: StubEvent[]; expected_seq?: number } & StubEvent;
+    if (input.expected_seq !== undefined && input.expected_seq !== events.length) {
+      send(response, 409, { error: "expected_seq_conflict", message: "It is not the last seq." });
+      return;
+    }
     await this.gate;
     const fault = this.faults.shift();
     if (fault === "busy") {
@@ -114,7 +120,6 @@ export class StubServer {
       return;
     }
     if (fault === "lost_request") return void request.socket.destroy();
-    const input = JSON.parse(body) as { events?: StubEvent[] } & StubEvent;
     const results = (input.events ?? [input]).map((event) => appendOne(events, event));
     if (fault === "lost_answer") return void request.socket.destroy();
     const last = { last_seq: events.length, cursor: events.length };

@@ -103,7 +103,10 @@ export interface Gap {
 /** What happened to a session as a whole. */
 export interface LifecycleEvent {
   readonly kind:
+    | "session.hydrating"
     | "session.activated"
+    | "session.freezing"
+    | "session.frozen"
     | "session.created"
     | "session.updated"
     | "session.archived"

@@ -1,5 +1,6 @@
-import { copyFile, mkdir, open, readdir, stat } from "node:fs/promises";
+import { copyFile, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "@daybook/engine";
 import { DiskFiles } from "./disk-files.js";
 import { segmentName, segmentOfName } from "./frame-format.js";
 import { logFolder } from "./open-engine.js";
@@ -24,7 +25,7 @@ export async function backupFolder(
   const numbers = await segmentsIn(dataDir);
   await refuseUsed(target);
   const to = logFolder(target);
-  await mkdir(to, { recursive: true, mode: 0o700 });
+  await makeFolder(to);
   let copied: Copied = { files: 0, bytes: 0 };
   for (const number of numbers) {
     const name = segmentName(number);

@@ -1,8 +1,9 @@
 import { rmSync } from "node:fs";
-import { mkdir, mkdtemp } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { Views } from "@daybook/views";
+import { makeFolder } from "@daybook/engine";
 import { DiskFiles } from "./disk-files.js";
 import { EmbeddedEngine } from "./engine.js";
 import { lockFolder } from "./folder-lock.js";
@@ -28,7 +29,7 @@ export const viewsFolder = (dataDir: string): string => join(dataDir, "views");
  * @throws StoreRefused when the folder is in use, or its log is damaged, of another format or shorter than it was.
  */
 export async function openEngine(dataDir: string, options: OpenOptions = {}): Promise<EmbeddedEngine> {
-  await makeFolder(logFolder(dataDir));
+  await makeDurableFolder(logFolder(dataDir));
   const lock = lockFolder(dataDir);
   try {
     const files = new DiskFiles(logFolder(dataDir));
@@ -44,8 +45,8 @@ export async function openEngine(dataDir: string, options: OpenOptions = {}): Pr
 }
 
 /** Makes a folder and those above it, so that they survive a power loss as the files in it do. */
-async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+async function makeDurableFolder(folder: string): Promise<void> {
+  const first = await makeFolder(folder);
   if (first === undefined) return;
   const top = dirname(resolve(first));
   for (let made = resolve(folder); made !== top;) {

@@ -1,2 +1,3 @@
 export * from "./engine.js";
 export * from "./message-event.js";
+export * from "./make-folder.js";

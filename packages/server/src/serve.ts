@@ -30,6 +30,7 @@ import { GrpcListener } from "./grpc.js";
 import { RpcDoor } from "./http/rpc-door.js";
 import { AgentState } from "./service/agent-state.js";
 import { StagedTransactions } from "./service/staged-transactions.js";
+import { IDLE_TICKS } from "./service/activity.js";
 import { SessionService } from "./service/session-service.js";
 import type { Settings } from "./settings.js";
 import { DaybookError } from "@daybook/protocol";
@@ -89,6 +90,7 @@ class Serving implements RunningServer {
   private grpc: GrpcListener | undefined;
   private readonly transactions = new StagedTransactions();
   private keys: OpenedKeys | undefined;
+  private idle: NodeJS.Timeout | undefined;
   private exitCode = 0;
   private stopping: Promise<void> | undefined;
 
@@ -122,6 +124,7 @@ class Serving implements RunningServer {
       await this.keys?.close();
       await this.engine.close();
       this.pings.close();
+      clearInterval(this.idle);
       throw error;
     }
   }
@@ -165,6 +168,8 @@ class Serving implements RunningServer {
   private async listen(engine: EmbeddedEngine, metrics: Metrics): Promise<string> {
     const { settings, drains, logger } = this;
     const service = new SessionService(engine);
+    this.idle = setInterval(() => service.activity.tick(), (settings.idleSeconds * 1000) / IDLE_TICKS);
+    this.idle.unref();
     const { auth } = this;
     const origins = originPolicy(settings, auth);
     this.keys = await openKeys(settings, auth, logger);
@@ -267,6 +272,7 @@ class Serving implements RunningServer {
     await Promise.all([this.closeHttp(), this.grpc?.close(this.settings.drainSeconds)]);
     this.transactions.close();
     this.pings.close();
+    clearInterval(this.idle);
     await this.keys?.close();
     await this.engine?.close();
     await this.ops?.close();

@@ -48,6 +48,7 @@ export interface Settings {
   readonly requestSeconds: number;
   readonly drainSeconds: number;
   readonly pingSeconds: number;
+  readonly idleSeconds: number;
 }
 
 const text = (value: string): string => value;
@@ -234,6 +235,13 @@ export const SETTINGS: readonly Setting[] = [
     "how often idle sockets are asked whether they live",
     25,
     number(1, 600),
+  ),
+  setting(
+    "idleSeconds",
+    "<seconds>",
+    "a session not used for so long is told as frozen on the lifecycle channel",
+    600,
+    number(1, 86_400),
   ),
 ];
 

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "@daybook/engine";
 
 /** A signing key. Once retired only its public half is left, to verify what it signed. */
 export interface SigningKeyFile {
@@ -108,7 +109,7 @@ export class KeyFolder {
   }
 
   private async write(name: string, value: unknown): Promise<void> {
-    await mkdir(this.path, { recursive: true, mode: 0o700 });
+    await makeFolder(this.path);
     const temporary = join(this.path, `.${name}.${randomBytes(6).toString("hex")}`);
     const file = await open(temporary, "wx", 0o600);
     try {

@@ -9,7 +9,7 @@ import { type Caller, requireScope, requireSession } from "../service/caller.js"
 import { conversationNotFound } from "../service/conversation-service.js";
 import { hasTypeOfMessage, messagePush } from "../service/message-json.js";
 import type { SessionService } from "../service/session-service.js";
-import { Tail } from "../service/tail.js";
+import type { Tail } from "../service/tail.js";
 import { logFailedRead } from "./log-failed-read.js";
 import { type Channel, failed, type Reply, type Subscriber } from "./phoenix-socket.js";
 import { refusedPush } from "./refused-push.js";
@@ -90,8 +90,7 @@ class ConversationChannel implements Channel {
   ) {
     const { caller, subscriber, version, from } = subscription;
     this.joined = `{"version":${version}}`;
-    this.tail = new Tail(
-      options.service.engine,
+    this.tail = options.service.tail(
       subscription.id,
       Math.min(from - 1, version),
       {

@@ -8,7 +8,6 @@ import type { Metrics } from "../metrics.js";
 import { actorTest, eventPrefix } from "../service/event-frame.js";
 import { Query, readAgent, readCursor, refuseBeyond } from "../service/query.js";
 import type { SessionService } from "../service/session-service.js";
-import { Tail } from "../service/tail.js";
 import { logFailedRead } from "./log-failed-read.js";
 import { asksForServerEvents, openServerEvents } from "./server-events.js";
 
@@ -40,8 +39,7 @@ export function streamEvents(
   refuseBeyond(cursor, service.lastSeq(id));
   const prefix = eventPrefix(caller.principal.tenant);
   const stream = openServerEvents(reply, { caller, ...options });
-  const tail = new Tail(
-    service.engine,
+  const tail = service.tail(
     id,
     cursor,
     {

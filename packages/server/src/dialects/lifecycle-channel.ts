@@ -1,3 +1,4 @@
+import type { LogId } from "@daybook/core";
 import { DaybookError, type JsonShape, LIMITS, parseJson } from "@daybook/protocol";
 import type { LifecycleItem } from "@daybook/engine";
 import type { Logger } from "pino";
@@ -11,6 +12,7 @@ import {
   requireMayFollowLifecycle,
 } from "../service/lifecycle-feed.js";
 import type { SessionService } from "../service/session-service.js";
+import type { ActivityKind } from "../service/activity.js";
 import { logFailedRead } from "./log-failed-read.js";
 import { type Channel, failed, type Subscriber } from "./phoenix-socket.js";
 import { refusedPush } from "./refused-push.js";
@@ -49,7 +51,13 @@ export async function joinLifecycle(
       subscriber.fail();
     },
   });
-  const token = new TopicToken(authenticator, caller, subscriber, () => tail.stop());
+  // Starts with the tail, not before the join is answered.
+  let unwatch = (): void => undefined;
+  const stop = (): void => {
+    tail.stop();
+    unwatch();
+  };
+  const token = new TopicToken(authenticator, caller, subscriber, stop);
   let started = false;
   return {
     joined: JSON.stringify({ cursor: encodePlace(place) }),
@@ -62,12 +70,19 @@ export async function joinLifecycle(
       }
     },
     resume: () => {
-      if (started) tail.resume();
-      else tail.start();
+      if (started) {
+        tail.resume();
+        return;
+      }
       started = true;
+      tail.start();
+      unwatch = service.activity.watch(tenant, (id, kinds) => {
+        // Not kept for one who reads slowly: it is about the moment.
+        if (subscriber.isReady()) for (const kind of kinds) pushActivity(subscriber, id, kind);
+      });
     },
     stop: () => {
-      tail.stop();
+      stop();
       token.stop();
     },
   };
@@ -91,13 +106,14 @@ function membersOf(payload: string): { readonly token?: unknown; readonly cursor
 
 /** A new session is active at once, and clients expect to be told so first. */
 function push(subscriber: Subscriber, item: LifecycleItem): boolean {
-  if (item.kind === "created") {
-    const { id, tenant } = item.session;
-    const activated = JSON.stringify({ kind: "session.activated", session_id: id, tenant_id: tenant });
-    subscriber.push("lifecycle", Buffer.from(`{"event":${activated}}`));
-  }
+  if (item.kind === "created") pushActivity(subscriber, item.session, "activated");
   return subscriber.push(
     "lifecycle",
     Buffer.from(`{"event":${lifecycleJson(item, encodePlace(item.place))}}`),
   );
+}
+
+function pushActivity(subscriber: Subscriber, { id, tenant }: LogId, kind: ActivityKind): void {
+  const event = { kind: `session.${kind}`, session_id: id, tenant_id: tenant };
+  subscriber.push("lifecycle", Buffer.from(JSON.stringify({ event })));
 }

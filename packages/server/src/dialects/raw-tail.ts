@@ -16,7 +16,6 @@ import type { Caller } from "../service/caller.js";
 import { actorTest, eventArray, eventPrefix } from "../service/event-frame.js";
 import { Query, readAgent, readCursor, refuseBeyond } from "../service/query.js";
 import type { SessionService } from "../service/session-service.js";
-import { Tail } from "../service/tail.js";
 import { logFailedRead } from "./log-failed-read.js";
 import { eventFrames, textFrame } from "./socket-frame.js";
 import type { SocketPings } from "./socket-pings.js";
@@ -105,8 +104,7 @@ export class RawTails {
     { caller, id, cursor, frames, wanted }: TailPlan,
   ): void {
     const { service, metrics, drains, pings, authenticator, logger } = this.options;
-    const tail = new Tail(
-      service.engine,
+    const tail = service.tail(
       id,
       cursor,
       {

@@ -10,7 +10,7 @@ import { type Caller, requireScope, requireSession } from "../service/caller.js"
 import { eventArray, eventPrefix } from "../service/event-frame.js";
 import { type AppendLimits, readAppend } from "../service/read-append.js";
 import type { SessionService } from "../service/session-service.js";
-import { Tail } from "../service/tail.js";
+import type { Tail } from "../service/tail.js";
 import { logFailedRead } from "./log-failed-read.js";
 import { type Channel, failed, type Reply, type Subscriber } from "./phoenix-socket.js";
 import { refusedPush } from "./refused-push.js";
@@ -95,8 +95,7 @@ class TailChannel implements Channel {
   ) {
     const { id, subscriber, cursor, lastSeq } = subscription;
     this.joined = `{"last_seq":${lastSeq}}`;
-    this.tail = new Tail(
-      options.service.engine,
+    this.tail = options.service.tail(
       id,
       Math.min(cursor, lastSeq),
       {

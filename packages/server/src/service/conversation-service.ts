@@ -21,9 +21,11 @@ export class ConversationService {
   async put(caller: Caller, id: LogId, metadata: string): Promise<Session> {
     const { type, id: creatorId } = caller.principal;
     const command = { session: id, creator: { type, id: creatorId }, metadata };
+    const isNew = this.sessions.engine.head(id) === undefined;
     await this.sessions.engine.transact(id, { header: true }, (head, facts) =>
       decidePut(head, facts, command),
     );
+    if (isNew) this.sessions.activity.began(id);
     return this.get(id);
   }
 

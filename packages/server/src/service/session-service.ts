@@ -22,13 +22,23 @@ import {
 } from "@daybook/core";
 import type { Engine, ListPage, ListQuery, MessageQuery, Page, ReadLimits, Session } from "@daybook/engine";
 import { DaybookError, whyNotAnId } from "@daybook/protocol";
+import { SessionActivity } from "./activity.js";
 import type { Caller } from "./caller.js";
 import type { ImportStep } from "./read-import.js";
 import type { NewSession } from "./read-session.js";
+import { Tail, type TailOptions, type TailSink } from "./tail.js";
 
 /** What can be done with sessions. Dialects translate to these calls and back; only these know the engine. */
 export class SessionService {
+  /** Which sessions are in use. */
+  readonly activity = new SessionActivity((id) => this.isThere(id));
+
   constructor(readonly engine: Engine) {}
+
+  private isThere(id: LogId): boolean {
+    const head = this.engine.head(id);
+    return head !== undefined && head.status !== "deleted";
+  }
 
   /** The log an id names for this caller. Ids live per tenant. @throws DaybookError invalid_session_id */
   logId(caller: Caller, id: string): LogId {
@@ -40,6 +50,7 @@ export class SessionService {
   async create(caller: Caller, input: NewSession): Promise<Session> {
     const command = this.creation(caller, input);
     await this.engine.transact(command.session, {}, (head) => decideCreate(head, command));
+    this.activity.began(command.session);
     return this.get(command.session);
   }
 
@@ -54,6 +65,7 @@ export class SessionService {
     await this.engine.transact(parent, needsOfFork(command), (head, facts) =>
       decideFork(head, facts, command),
     );
+    this.activity.began(create.session);
     return this.get(create.session);
   }
 
@@ -74,7 +86,9 @@ export class SessionService {
     if (session !== undefined) {
       const command: Create = { session: id, ...session };
       await this.engine.transact(id, {}, (head) => decideCreate(head, command));
+      this.activity.began(id);
     }
+    this.activity.used(id);
     return this.engine.transact(id, needsOfImport(events), (head, facts) =>
       decideImport(head, facts, events),
     );
@@ -106,6 +120,7 @@ export class SessionService {
   }
 
   append(id: LogId, command: Append): Promise<Appended> {
+    this.activity.used(id);
     return this.engine.transact(id, needsOfAppend(command), (head, facts, now) =>
       decideAppend(head, facts, command, now),
     );
@@ -173,7 +188,14 @@ export class SessionService {
   }
 
   async read(id: LogId, afterSeq: number, limits: ReadLimits): Promise<Page> {
+    this.activity.used(id);
     return this.engine.read(id, afterSeq, limits);
+  }
+
+  /** Follows a session from a cursor on, once it is started. */
+  tail(id: LogId, cursor: number, sink: TailSink, options: TailOptions = {}): Tail {
+    this.activity.used(id);
+    return new Tail(this.engine, id, cursor, sink, options);
   }
 
   async messageSeqs(id: LogId, query: MessageQuery): Promise<readonly number[]> {

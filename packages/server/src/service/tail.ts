@@ -14,6 +14,12 @@ export interface TailSink {
   end(error: DaybookError): void;
 }
 
+export interface TailOptions {
+  /** Others are passed over. */
+  readonly wanted?: (event: StoredEvent) => boolean;
+  readonly count?: (events: number, live: boolean) => void;
+}
+
 /** One page: large enough to be quick, small enough that a slow reader pins little and nobody waits long. */
 const PAGE = { eventsMax: 1_000, bytesMax: 256 * 1024 };
 
@@ -34,10 +40,7 @@ export class Tail {
     /** The last seq the reader has, or was passed over. */
     public cursor: number,
     private readonly sink: TailSink,
-    private readonly options: {
-      readonly wanted?: (event: StoredEvent) => boolean;
-      readonly count?: (events: number, live: boolean) => void;
-    } = {},
+    private readonly options: TailOptions = {},
   ) {}
 
   start(): void {
