@@ -14,7 +14,7 @@ COPY --from=build --chown=node:node /app/packages ./packages
 RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data
-EXPOSE 4000
+EXPOSE 4000 50051
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:4001/health/ready').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
