@@ -3,6 +3,7 @@ import { BesideContext } from "./beside-context.js";
 import { type Comparison, comparisonTable } from "./comparison.js";
 import type { ContenderKind } from "./contender.js";
 import { daybook } from "./daybook-contender.js";
+import { nats } from "./nats-contender.js";
 import { plainPostgres, postgres } from "./postgres-contender.js";
 import { redis } from "./redis-contender.js";
 import { fanOut } from "./fan-out.js";
@@ -11,7 +12,7 @@ import { readYourWrites } from "./latency.js";
 import { batches, hotSession, singlePosts } from "./throughput.js";
 
 /** What Daybook is measured next to. The first ones are taken when nobody is named. */
-export const CONTENDERS: readonly ContenderKind[] = [redis, postgres, plainPostgres];
+export const CONTENDERS: readonly ContenderKind[] = [redis, postgres, nats, plainPostgres];
 export const USUAL_CONTENDERS = CONTENDERS.filter((kind) => kind !== plainPostgres).map(({ name }) => name);
 
 interface Scenario {

@@ -1,5 +1,4 @@
 import type { Target } from "../load-task.js";
-import { type Usage, usageOf } from "./process-tree.js";
 
 /** Something that keeps sessions, with all its processes, on a folder of its own. */
 export interface Contender extends AsyncDisposable {
@@ -18,12 +17,21 @@ export interface ContenderKind {
   readonly name: string;
   /** One line: what it is, and which version. */
   about(): Promise<string>;
+  readonly promises: Promises;
   /** What to install before it can run; undefined: it can. */
   missing(): Promise<string | undefined>;
   /** Not yet running, on an empty folder. */
   make(): Promise<Contender>;
 }
 
-export function usageOfContender({ pids }: Contender): Promise<Usage> {
-  return usageOf(pids);
+/** Where contenders differ in what they promise; bench/CONTENDERS.md says it in words. */
+export interface Promises {
+  /** Which protocol they speak. */
+  readonly api: "sessions" | "durable streams";
+  /** A session's events are 1, 2, 3 …; otherwise their numbers only rise. */
+  readonly contiguous: boolean;
+  /** A retried event is known one by one, in whatever list it comes; otherwise only the same append is. */
+  readonly retriesOfEvents: boolean;
 }
+
+export const ALL_PROMISED: Promises = { api: "sessions", contiguous: true, retriesOfEvents: true };

@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { BenchServer } from "../http-server.js";
-import type { Contender, ContenderKind } from "./contender.js";
+import { ALL_PROMISED, type Contender, type ContenderKind } from "./contender.js";
 
 /** `daybook serve` as a user runs it, with tokens checked. */
 export const daybook: ContenderKind = {
   name: "daybook",
+  promises: ALL_PROMISED,
   about: async () => {
     const manifest = new URL("../../../packages/server/package.json", import.meta.url);
     const { version } = JSON.parse(await readFile(manifest, "utf8")) as { version: string };

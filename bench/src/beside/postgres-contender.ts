@@ -1,7 +1,7 @@
 import { chown, mkdir, readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import type { ContenderKind } from "./contender.js";
+import { ALL_PROMISED, type ContenderKind } from "./contender.js";
 import { findProgram, foldersIn, Program } from "./program.js";
 import { type Database, StackContender } from "./stack-contender.js";
 
@@ -37,6 +37,7 @@ interface Variant {
 function postgresKind({ name, about, lanes, shared }: Variant): ContenderKind {
   return {
     name,
+    promises: ALL_PROMISED,
     about: async () => `${await postgresVersion()}, synchronous_commit=on, behind fastify: ${about}`,
     missing: async () => {
       if ((await findInstalled()) === undefined) return "postgresql (Debian)";

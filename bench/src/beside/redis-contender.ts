@@ -1,10 +1,11 @@
-import type { ContenderKind } from "./contender.js";
+import { ALL_PROMISED, type ContenderKind } from "./contender.js";
 import { findProgram, Program } from "./program.js";
 import { type Database, StackContender } from "./stack-contender.js";
 
 /** Redis streams, every write synced before it is answered: one sync for all that came together. */
 export const redis: ContenderKind = {
   name: "redis",
+  promises: ALL_PROMISED,
   about: async () => `Redis ${await redisVersion()}, appendfsync always, behind fastify`,
   missing: async () =>
     (await findProgram("redis-server")) === undefined ? "redis-server (Debian)" : undefined,

@@ -3,7 +3,6 @@ import type { WebSocket } from "ws";
 import type { LiveFeeds } from "./live-feed.js";
 import type { Listener, Store, StoredEvent } from "./store.js";
 
-const PAGE = 500;
 /** What waits while old events are read. More than that is read once more instead. */
 const HELD_MAX = 1_000;
 /** A reader that has taken less than this much of what it was sent gets nothing more for now. */
@@ -19,6 +18,7 @@ export class Follower implements Listener {
   private leave: (() => void) | undefined;
 
   constructor(
+    private readonly store: Store,
     private readonly id: string,
     private cursor: number,
     private readonly socket: WebSocket,
@@ -26,17 +26,14 @@ export class Follower implements Listener {
     private readonly wire: Duplex,
   ) {}
 
-  async run(store: Store, feeds: LiveFeeds): Promise<void> {
+  async run(feeds: LiveFeeds): Promise<void> {
     this.socket.once("close", () => this.end());
     this.socket.on("error", () => this.socket.terminate());
-    this.store = store;
     this.leave = await feeds.join(this.id, this);
     // It may have gone meanwhile.
     if (this.socket.readyState !== this.socket.OPEN) this.end();
     else await this.catchUp();
   }
-
-  private store: Store | undefined;
 
   events(events: readonly StoredEvent[]): void {
     if (this.state === "live") {
@@ -64,10 +61,11 @@ export class Follower implements Listener {
   private async catchUp(): Promise<void> {
     while (this.isReading()) {
       await this.drained();
-      const page = await this.store?.read(this.id, { after: this.cursor, limit: PAGE });
-      if (page === undefined || !this.isReading()) return;
+      const limit = this.store.pageEvents;
+      const page = await this.store.read(this.id, { after: this.cursor, limit });
+      if (!this.isReading()) return;
       this.send(page);
-      if (page.length === PAGE) continue;
+      if (page.length === limit) continue;
       if (this.state === "reading, and again") {
         this.state = "reading";
         continue;

@@ -131,7 +131,7 @@ function addTails(app: FastifyInstance, store: Store, mayEnter: (authorization?:
       const id = decodeURIComponent(encodedId);
       if (await store.exists(id))
         sockets.handleUpgrade(request, wire, head, (socket) => {
-          new Follower(id, cursor, socket, wire).run(store, feeds).catch(() => socket.close(1011));
+          new Follower(store, id, cursor, socket, wire).run(feeds).catch(() => socket.close(1011));
         });
       else refuse(wire, "404 Not Found");
     }

@@ -34,6 +34,7 @@ interface EventRow {
  * with its own sync. It goes over a connection of its own, for all that was committed meanwhile, and waits for no disk.
  */
 export class PostgresStore implements Store {
+  readonly pageEvents = PAGE;
   private readonly feeds = new Map<string, PolledFeed>();
   private readonly lanes: AppendLanes;
   private readonly grown = new Set<string>();

@@ -18,6 +18,7 @@ type AppendScript = (...keysAndValues: (string | number)[]) => Promise<number[] 
  * Events themselves are published, so a follower that is up to date costs no read.
  */
 export class RedisStore implements Store {
+  readonly pageEvents = 500;
   private readonly listeners = new Map<string, Listener>();
 
   private constructor(

@@ -1,13 +1,14 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createFront } from "./front.js";
+import { NatsStore } from "./nats-store.js";
 import { PostgresStore } from "./postgres-store.js";
 import { RedisStore } from "./redis-store.js";
 import type { Store } from "./store.js";
 
 /** What the bench tells the program of a home-made stack. Its database runs already. */
 export interface StackOptions {
-  readonly database: "redis" | "postgres";
+  readonly database: "redis" | "postgres" | "nats";
   readonly url: string;
   /** The bearer token that is let in. */
   readonly key: string;
@@ -26,6 +27,8 @@ function openStore({ database, url, lanes = 1, shared = true }: StackOptions): P
       return RedisStore.open(url);
     case "postgres":
       return PostgresStore.open(url, { lanes, eventsMax: shared ? SHARED_EVENTS_MAX : 1 });
+    case "nats":
+      return NatsStore.open(url);
   }
 }
 

@@ -1,5 +1,7 @@
 /** What a home-made stack needs of its database. One per contender; the HTTP front is the same for all. */
 export interface Store {
+  /** How many events a follower that is behind should read at a time. */
+  readonly pageEvents: number;
   /** False: there is one already. */
   create(id: string): Promise<boolean>;
   exists(id: string): Promise<boolean>;
