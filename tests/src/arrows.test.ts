@@ -92,6 +92,22 @@ describe("import arrows", () => {
     expect(sources.flatMap(({ imports }) => imports).length).toBeGreaterThan(400);
   });
 
+  test("examples use what anybody may: the client and its React hooks, by their doors", () => {
+    const folder = join(ROOT, "examples");
+    const imports = readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .filter((file) => /\/src\/.*\.tsx?$/.test(file) && !file.includes("node_modules"))
+      .flatMap((file) =>
+        importsOf(`examples/${file}`, withoutComments(readFileSync(join(folder, file), "utf8"))),
+      );
+    expect(imports.length).toBeGreaterThan(10);
+    const wrong = imports.filter(({ from }) => {
+      const imported = packageOf(from);
+      const isInside = imported !== undefined && !["client", "react"].includes(imported);
+      return isInside || /^@daybook\/[^/]+\/(src|dist)\//.test(from) || /^(\.\.\/){2}/.test(from);
+    });
+    expect(wrong.map(shown)).toEqual([]);
+  });
+
   test("imports are found in every spelling", () => {
     const code = `
 import a from "a";
