@@ -3,6 +3,7 @@ import { createSessionToken } from "@daybook/server";
 import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AuthServer, newId, type TokenApi } from "./support/auth-server.js";
+import { runDaybook } from "./support/run-daybook.js";
 import { refusedUpgrade, tailUrl } from "./support/tail-socket.js";
 
 let auth: AuthServer;
@@ -272,4 +273,16 @@ describe("tokens in the wrong place", () => {
     const { headers } = await auth.server.call("GET", "/v1/sessions");
     expect(headers.get("www-authenticate")).toBe('Bearer realm="daybook"');
   });
+});
+
+test("daybook exec runs nothing as an actor that its token does not speak for", async () => {
+  const id = await api.create({ id: newId() });
+  const token = await auth.mint(key, id, { as: "agent:drafter" });
+  const exec = (actor: string): ReturnType<typeof runDaybook> =>
+    runDaybook(["exec", id, "-u", auth.url, "-k", token, "--as", actor, "--", "echo", "ran"]);
+  const refused = await exec("agent:other");
+  expect([refused.code, refused.stdout]).toEqual([3, ""]);
+  expect(refused.stderr).toContain("agent:drafter");
+  expect((await api.call("GET", `/v1/sessions/${id}/events`)).json.events).toEqual([]);
+  expect(await exec("agent:drafter")).toMatchObject({ code: 0, stdout: "ran\n" });
 });

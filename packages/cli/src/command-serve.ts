@@ -36,7 +36,10 @@ export function addServeCommand(program: Command, context: Context): void {
 function optionFor(setting: Setting): Option {
   const { flag, description, env, leftOut = String(setting.default ?? "") } = setting;
   const facts = leftOut === "" ? `env: ${env}` : `default: ${leftOut}, env: ${env}`;
-  return new Option(flag, `${description} (${facts})`).argParser((text) => {
+  const option = new Option(flag, `${description} (${facts})`);
+  // A flag without a value is just there, or not: there is no text to read.
+  if (!option.required) return option;
+  return option.argParser((text) => {
     try {
       return setting.parse(text);
     } catch (error) {

@@ -47,6 +47,13 @@ describe("daybook serve", () => {
     expect(ran.stderr).toContain(hint);
   });
 
+  it("takes a flag without a value as yes", async () => {
+    const insecure = ["--allow-insecure", "--trust-proxy", "--auth", "none"];
+    const ran = await serve([...insecure, "--host", "203.0.113.7"]);
+    // It got as far as to listen.
+    expect(ran.stderr).toMatch(/^daybook: cannot listen: /);
+  });
+
   it("names the variable that is wrong", async () => {
     const ran = await serve([], { DAYBOOK_REQUEST_SECONDS: "soon" });
     expect(ran.exitCode).toBe(2);
