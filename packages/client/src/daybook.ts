@@ -21,12 +21,12 @@ export interface DaybookOptions {
   /** Where the server is, e.g. `https://daybook.example.com`. */
   readonly baseUrl: string;
   /** A service's key. For servers only: never send it to a browser. */
-  readonly apiKey?: string;
+  readonly apiKey?: string | undefined;
   /** Keeps cursors and unsent appends over a reload; left out: they live as long as the client. */
-  readonly store?: Store;
-  readonly fetch?: FetchLike;
+  readonly store?: Store | undefined;
+  readonly fetch?: FetchLike | undefined;
   /** Where there is no global one, as in Node 20: that of the `ws` package. */
-  readonly WebSocket?: WebSocketConstructor;
+  readonly WebSocket?: WebSocketConstructor | undefined;
   /** Clock, chance, locks: for tests. */
   readonly environment?: Partial<Environment>;
 }
@@ -56,6 +56,17 @@ export interface BindOptions extends TailChoice {
   readonly token: string;
   /** Gets another token when this one ends; null when there will be none. Throwing means: ask again later. */
   readonly refreshToken?: RefreshToken;
+}
+
+export interface TokenOptions {
+  /** Of the session. */
+  readonly id: string;
+  /** Who may do it. */
+  readonly identity: Identity;
+  /** An hour if left out; a week at most, and never longer than the API key. */
+  readonly ttlSeconds?: number;
+  /** Left out: both. */
+  readonly scopes?: readonly ("session:read" | "session:append")[];
 }
 
 const EVENTS_MAX = 10_000;
@@ -155,6 +166,25 @@ export class Daybook implements AsyncDisposable {
     return this.lifecycle.on(name, listener);
   }
 
+  /**
+   * Mints a token for one session and one identity: what a backend hands to a browser. Needs an API key, where the server
+   * asks for one. The session need not be there yet.
+   *
+   * @example
+   * const token = await daybook.token({ id: "support-1", identity: daybook.user({ id: "alice" }) });
+   */
+  async token({ id, identity, ttlSeconds, scopes }: TokenOptions): Promise<string> {
+    const body = JSON.stringify({
+      session_id: id,
+      principal: identity,
+      scopes: scopes ?? ["session:read", "session:append"],
+      ttl_seconds: ttlSeconds,
+    });
+    const path = "/api/v1/session-tokens";
+    const minted = await this.http.call({ method: "POST", path, body, token: this.options.apiKey });
+    return (minted as { readonly token: string }).token;
+  }
+
   /** Closes all sessions, waiting for their appends, and the socket. */
   async close(options: CloseOptions = {}): Promise<void> {
     await Promise.all([...this.open].map((session) => session.close(options)));
@@ -193,7 +223,7 @@ export class Daybook implements AsyncDisposable {
 
   private async openAs(identity: Identity, record: SessionRecord, choice: TailChoice): Promise<Session> {
     const { id } = record;
-    const mint = (): Promise<string> => this.mint(id, identity);
+    const mint = (): Promise<string> => this.token({ id, identity });
     const token = await mint();
     const actor = `${identity.type}:${identity.id}`;
     return this.opened({ id, actor, identity, token, refreshToken: mint, record }, choice);
@@ -206,17 +236,6 @@ export class Daybook implements AsyncDisposable {
       if (asDaybookError(error).code !== "session_exists") throw error;
       return this.sessions.get(id);
     }
-  }
-
-  private async mint(sessionId: string, principal: Identity): Promise<string> {
-    const body = JSON.stringify({
-      session_id: sessionId,
-      principal,
-      scopes: ["session:read", "session:append"],
-    });
-    const path = "/api/v1/session-tokens";
-    const minted = await this.http.call({ method: "POST", path, body, token: this.options.apiKey });
-    return (minted as { readonly token: string }).token;
   }
 
   private opened(

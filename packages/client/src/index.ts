@@ -1,4 +1,10 @@
-export { Daybook, type BindOptions, type CreateOptions, type DaybookOptions } from "./daybook.js";
+export {
+  Daybook,
+  type BindOptions,
+  type CreateOptions,
+  type DaybookOptions,
+  type TokenOptions,
+} from "./daybook.js";
 export { DaybookError, type ClientErrorCode } from "./errors.js";
 export type {
   AgentState,

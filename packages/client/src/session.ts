@@ -122,7 +122,8 @@ export class Session implements AsyncDisposable {
    * Appends events in one commit: all of them, next to each other, or none.
    *
    * @example
-   * await session.appendAll([{ text: "First" }, { text: "Second" }], { expectedSeq: session.cursor });
+   * const [last] = await session.before(Infinity, 1);
+   * await session.appendAll([{ text: "First" }, { text: "Second" }], { expectedSeq: last?.seq ?? 0 });
    */
   async appendAll(
     inputs: readonly AppendInput[],

@@ -56,7 +56,7 @@ const HISTORY_EVENTS_MAX = 20_000;
  *
  * @example
  * await runAgent(session, async ({ messages, signal, record }) => {
- *   const prompt = convertToModelMessages(await messages(readUIMessageStream));
+ *   const prompt = await convertToModelMessages(await messages(readUIMessageStream));
  *   await record(streamText({ model, prompt, abortSignal: signal }).toUIMessageStream());
  * });
  */
