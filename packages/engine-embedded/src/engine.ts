@@ -68,7 +68,7 @@ export class EmbeddedEngine implements Engine {
     this.lifecycleReader = new LifecycleReader(segments, views, table, this.viewWriter);
     this.reader = new Reader(segments, views, table, events);
     this.stateReader = new StateReader(views, table, this.viewWriter, this.reader);
-    this.messageReader = new MessageReader(table);
+    this.messageReader = new MessageReader(table, this.reader);
     this.eraser = new Eraser({
       segments,
       views,
@@ -149,9 +149,9 @@ export class EmbeddedEngine implements Engine {
     return this.stateReader.commitsOf(id, owner, range, limits);
   }
 
-  messageSeqs(id: LogId, query: MessageQuery): readonly number[] {
+  messages(id: LogId, query: MessageQuery): AsyncIterable<StoredEvent> {
     this.refuseIfClosing();
-    return this.messageReader.seqs(id, query);
+    return this.messageReader.messages(id, query);
   }
 
   async lifecycle(tenant: string, query: LifecycleQuery): Promise<LifecyclePage> {

@@ -1,7 +1,9 @@
-import type { LogId } from "@daybook/core";
-import type { MessageQuery } from "@daybook/engine";
+import type { Head, LogId } from "@daybook/core";
+import type { MessageQuery, StoredEvent } from "@daybook/engine";
 import { lineageOf } from "./lineage.js";
 import type { LogTable } from "./log-table.js";
+import type { LiveLog } from "./live-log.js";
+import type { Reader } from "./reader.js";
 import { notFound } from "./refusals.js";
 
 /**
@@ -9,12 +11,19 @@ import { notFound } from "./refusals.js";
  * fork's begins with its ancestors'.
  */
 export class MessageReader {
-  constructor(private readonly table: LogTable) {}
+  constructor(
+    private readonly table: LogTable,
+    private readonly reader: Reader,
+  ) {}
 
-  seqs(id: LogId, query: MessageQuery): readonly number[] {
+  async *messages(id: LogId, query: MessageQuery): AsyncGenerator<StoredEvent> {
     const log = this.table.find(id);
     const head = log?.durableHead;
     if (log === undefined || head === undefined || head.status === "deleted") throw notFound();
+    yield* this.reader.eventsAt(log, this.seqs(log, head, query));
+  }
+
+  private seqs(log: LiveLog, head: Head, query: MessageQuery): readonly number[] {
     // Counted up to where each log counts: an index may run ahead of that, and of what is durable.
     const countUpTo = (seq: number): number[] =>
       lineage.map(({ log: { messages }, untilSeq }) => messages?.countUpTo(Math.min(seq, untilSeq)) ?? 0);

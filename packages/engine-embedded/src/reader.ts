@@ -92,7 +92,11 @@ export class Reader {
         const [frame] = this.positions(log, seq - 1, seq, one);
         if (frame === undefined) throw notFound();
         wanted.add(seq);
-        if (frames.at(-1)?.seq === frame.seq) continue;
+        if (frames.at(-1)?.seq === frame.seq) {
+          // The same frame, wanted further than for the event before.
+          frames[frames.length - 1] = frame;
+          continue;
+        }
         frames.push(frame);
         bytes += frame.position.bytes;
       }

@@ -197,10 +197,11 @@ export interface Engine {
   ): Promise<readonly StoredEvent[]>;
 
   /**
-   * The seqs of a log's durable messages, ascending; in time that does not grow with how many there are, nor with how
-   * many other events lie between them. @throws DaybookError session_not_found
+   * A log's durable messages, ascending. A page is found and read in time that does not grow with how many messages there
+   * are, nor with how many other events lie between them; little of it is in memory at once.
+   * @throws DaybookError session_not_found
    */
-  messageSeqs(id: LogId, query: MessageQuery): readonly number[] | Promise<readonly number[]>;
+  messages(id: LogId, query: MessageQuery): AsyncIterable<StoredEvent>;
 
   /**
    * What happened to a tenant's sessions as a whole, in the order of the log, after a place that this call gave out

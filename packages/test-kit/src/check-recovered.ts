@@ -159,11 +159,13 @@ function stateOf(events: readonly string[]): FoldedKey[] {
 
 /** The index of messages is a fold of the events, too. */
 async function checkMessages(engine: Engine, id: string, events: readonly string[]): Promise<void> {
-  const found = String(await engine.messageSeqs(sessionId(id), { fromSeq: 0, limit: events.length }));
+  const found: number[] = [];
+  for await (const { seq } of engine.messages(sessionId(id), { fromSeq: 0, limit: events.length }))
+    found.push(seq);
   const expected = events.flatMap((json, index) => {
     const { type, payload } = decodeEvent(json);
     return isMessage(type, payload.text) ? [index + 1] : [];
   });
-  if (found !== String(expected))
-    throw new Error(`${id}: the messages are ${String(expected)}, found are ${found}`);
+  if (String(found) !== String(expected))
+    throw new Error(`${id}: the messages are ${String(expected)}, found are ${String(found)}`);
 }

@@ -27,7 +27,7 @@ export async function snapshotOf(engine: Engine, ids: Iterable<string>): Promise
           events: await readAll(engine, id),
           forks: await listAll(engine, { ...FORKS, forkedFrom: id }),
           states: await statesOf(engine, id, head.lastSeq),
-          messages: await engine.messageSeqs(sessionId(id), { fromSeq: 0, limit: 1_000_000 }),
+          messages: await messageSeqs(engine, id),
         };
   }
   for (const sort of ["id", "created", "updated"] as const) {
@@ -42,4 +42,11 @@ export async function snapshotOf(engine: Engine, ids: Iterable<string>): Promise
     }
   }
   return snapshot;
+}
+
+async function messageSeqs(engine: Engine, id: string): Promise<number[]> {
+  const seqs: number[] = [];
+  for await (const { seq } of engine.messages(sessionId(id), { fromSeq: 0, limit: 1_000_000 }))
+    seqs.push(seq);
+  return seqs;
 }

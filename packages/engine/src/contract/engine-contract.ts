@@ -482,6 +482,22 @@ export function describeEngine(name: string, makeStore: () => Promise<StoreUnder
         }
       });
 
+      it("has the values of keys that different events of one append set, also after a restart", async () => {
+        await create(engine, "s");
+        const state = (key: string): ReturnType<typeof readStateChange> =>
+          readStateChange(new RawJson(`{"set":{"${key}":"of ${key}"}}`, "object"));
+        const keys = ["a", "b", "c", "d", "e"];
+        const events = keys.map((key, index) => ({ ...note("p", index + 1), state: state(key) }));
+        await append(engine, "s", { events, batch: true });
+        for (let restart = 0; restart < 2; restart++) {
+          const { entries } = await engine.state(sessionId("s"), { limit: 10 });
+          expect(entries.map(({ key, seq, value }) => [key, seq, value])).toEqual(
+            keys.map((key, index) => [key, index + 1, `"of ${key}"`]),
+          );
+          await reopened();
+        }
+      });
+
       it("keeps every version of a key that one commit changed several times", async () => {
         const key = idOf("a", "k");
         await commit(engine, [{ key, value: "1" }, { key, value: "2" }, { key }, { key, value: "3" }]);

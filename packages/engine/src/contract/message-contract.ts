@@ -1,7 +1,7 @@
 import type { Appended, NewEvent } from "@daybook/core";
 import { LIMITS } from "@daybook/protocol";
 import { describe, expect, it } from "vitest";
-import type { Engine } from "../engine.js";
+import type { Engine, MessageQuery } from "../engine.js";
 import {
   append,
   appendOne,
@@ -26,10 +26,19 @@ export function describeMessages(store: {
       ...note(producer, seq, `{"role":"user","parts":${parts}}`),
       type: "message",
     });
-    const tail = async (id: string, limit: number, offset = 0): Promise<readonly number[]> =>
-      store.engine().messageSeqs(sessionId(id), { limit, offset });
-    const from = async (id: string, fromSeq: number, limit = 1_000_000): Promise<readonly number[]> =>
-      store.engine().messageSeqs(sessionId(id), { fromSeq, limit });
+    const seqsOf = async (id: string, query: MessageQuery): Promise<readonly number[]> => {
+      const found: number[] = [];
+      for await (const { seq, bytes } of store.engine().messages(sessionId(id), query)) {
+        // What it yields is the event itself.
+        expect(bytes.toString("utf8").startsWith(`{"seq":${seq},`)).toBe(true);
+        found.push(seq);
+      }
+      return found;
+    };
+    const tail = (id: string, limit: number, offset = 0): Promise<readonly number[]> =>
+      seqsOf(id, { limit, offset });
+    const from = (id: string, fromSeq: number, limit = 1_000_000): Promise<readonly number[]> =>
+      seqsOf(id, { fromSeq, limit });
 
     it("are found from the newest and from a seq on, whatever lies between them, also after a restart", async () => {
       await create(store.engine(), "s");

@@ -55,41 +55,16 @@ export class ConversationService {
   async *messages(id: LogId, query: MessageQuery): AsyncGenerator<StoredMessage> {
     const head = this.sessions.engine.head(id);
     if (head === undefined || head.status === "deleted") return;
-    for (const stretch of stretchesOf(await inConversationTerms(this.sessions.messageSeqs(id, query))))
-      yield* this.stretch(id, stretch);
-  }
-
-  private async *stretch(id: LogId, { first, last }: Stretch): AsyncGenerator<StoredMessage> {
-    for (let cursor = first - 1; cursor < last;) {
-      const limits = { eventsMax: last - cursor, bytesMax: PIECE_BYTES_MAX };
-      const { events } = await inConversationTerms(this.sessions.read(id, cursor, limits));
-      for (const event of events) {
+    try {
+      for await (const event of this.sessions.messages(id, query)) {
         const message = messageOf(event);
         if (message === undefined) throw new Error("broken invariant: a message that is none");
         yield message;
       }
-      cursor = events.at(-1)?.seq ?? last;
+    } catch (error) {
+      throw conversationError(error);
     }
   }
-}
-
-interface Stretch {
-  readonly first: number;
-  readonly last: number;
-}
-
-/** Read at once: an answer should not pin more than this. */
-const PIECE_BYTES_MAX = 1024 * 1024;
-
-/** Seqs that follow each other are read together. */
-function stretchesOf(seqs: readonly number[]): Stretch[] {
-  const stretches: { first: number; last: number }[] = [];
-  for (const seq of seqs) {
-    const stretch = stretches.at(-1);
-    if (stretch?.last === seq - 1) stretch.last = seq;
-    else stretches.push({ first: seq, last: seq });
-  }
-  return stretches;
 }
 
 /** The same refusals in this dialect's words. */
@@ -97,11 +72,12 @@ async function inConversationTerms<Answer>(answer: Promise<Answer>): Promise<Ans
   try {
     return await answer;
   } catch (error) {
-    throw error instanceof DaybookError ? conversationError(error) : error;
+    throw conversationError(error);
   }
 }
 
-function conversationError(error: DaybookError): DaybookError {
+function conversationError(error: unknown): unknown {
+  if (!(error instanceof DaybookError)) return error;
   if (error.code === "session_not_found") return conversationNotFound();
   if (error.code === "session_closed") {
     return new DaybookError(

@@ -20,7 +20,16 @@ import {
   needsOfImport,
   type Patch,
 } from "@daybook/core";
-import type { Engine, ListPage, ListQuery, MessageQuery, Page, ReadLimits, Session } from "@daybook/engine";
+import type {
+  Engine,
+  ListPage,
+  ListQuery,
+  MessageQuery,
+  Page,
+  ReadLimits,
+  Session,
+  StoredEvent,
+} from "@daybook/engine";
 import { DaybookError, whyNotAnId } from "@daybook/protocol";
 import { SessionActivity } from "./activity.js";
 import type { Caller } from "./caller.js";
@@ -198,8 +207,9 @@ export class SessionService {
     return new Tail(this.engine, id, cursor, sink, options);
   }
 
-  async messageSeqs(id: LogId, query: MessageQuery): Promise<readonly number[]> {
-    return this.engine.messageSeqs(id, query);
+  messages(id: LogId, query: MessageQuery): AsyncIterable<StoredEvent> {
+    this.activity.used(id);
+    return this.engine.messages(id, query);
   }
 
   /** The page that ends just before a seq; shorter than asked when its events are very large. */
