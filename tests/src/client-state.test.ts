@@ -275,6 +275,23 @@ describe("agentState", () => {
     expect(await memory.get("k")).toMatchObject({ commit_ts: commitTs, value: { of: "this" } });
   });
 
+  test("names that the server refuses are refused, and never mean another agent", async () => {
+    for (const name of [".", ".."]) {
+      const refused = expect.objectContaining({ code: "invalid_state" }) as Error;
+      expect(() => daybook.agentState("default", name)).toThrow(refused);
+      expect(() => daybook.agentState(name, "a")).toThrow(refused);
+    }
+    for (const name of ["", "a\0", "x".repeat(257)]) {
+      const memory = daybook.agentState("default", name);
+      for (const call of [memory.get("k"), all(memory.replay()), memory.transaction((tx) => tx.set("k", {}))])
+        await expect(call).rejects.toMatchObject({ code: "invalid_state" });
+    }
+    const memory = memoryOf();
+    const tooMuch = memory.transaction((tx) => tx.set("k", { text: "x".repeat(1_100_000) }));
+    await expect(tooMuch).rejects.toMatchObject({ status: 413 });
+    expect(await memory.get("k")).toBeUndefined();
+  });
+
   test("sent twice because the answer was lost it commits once", async () => {
     const losing = loseAnswers("/v1/state/transactions", 2);
     await using unlucky = client({ fetch: losing.fetch });

@@ -1,7 +1,7 @@
 import { commitsOfEvents, commitsOfLines, readCommits } from "./agent-commits.js";
 import { type AgentName, type AgentTransaction, StagedTransaction } from "./agent-transaction.js";
 import type { Environment } from "./environment.js";
-import { asDaybookError } from "./errors.js";
+import { asDaybookError, DaybookError } from "./errors.js";
 import type { Http } from "./http.js";
 import {
   queryOf,
@@ -234,5 +234,8 @@ export class AgentState {
 }
 
 function pathOf({ namespace, agentId }: AgentName): string {
+  // `fetch` would take them out of the path, and the call would be about something else.
+  if ([namespace, agentId].some((name) => name === "." || name === ".."))
+    throw new DaybookError("invalid_state", "namespace and agentId must not be . or ..");
   return `/v1/state/${encodeURIComponent(namespace)}/${encodeURIComponent(agentId)}`;
 }
