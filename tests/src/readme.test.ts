@@ -1,6 +1,6 @@
 import { startServer } from "@daybook/test-kit";
 import { describe, expect, it } from "vitest";
-import { inOrder, readDocument, runProgram, snippet } from "./support/doc-snippets.js";
+import { inOrder, readDocument, snippet } from "./support/doc-snippets.js";
 
 const readme = readDocument("README.md");
 
@@ -21,14 +21,6 @@ describe("README.md", () => {
     expect(JSON.parse(created)).toMatchObject({ id: "demo", last_seq: 0 });
     expect(JSON.parse(appended)).toMatchObject({ seq: 1, deduped: false });
     expect(followed).toContain('"payload":{"text":"hello"}');
-  });
-
-  it("has a program that runs as it stands there", async () => {
-    await using server = await startServer();
-    const [, program = ""] = /```ts\n(.*?)```/s.exec(readme) ?? [];
-    const stdout = await runProgram(program.replace("http://127.0.0.1:4000", server.url));
-    expect(stdout).toMatch(/^B A\n/);
-    expect(stdout).toContain("account");
   });
 
   it("has commands of the CLI that do what they say", async () => {

@@ -1,10 +1,7 @@
 import { execFile } from "node:child_process";
-import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import ts from "typescript";
 
 const repository = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -28,21 +25,6 @@ export async function inOrder(
   const outputs: string[] = [];
   for (const line of lines) outputs.push(await shell(await prepare(line), env));
   return outputs;
-}
-
-/** Runs a TypeScript program of a document; answers what it printed. */
-export async function runProgram(program: string): Promise<string> {
-  // Inside the tests, whose packages it can import.
-  const file = `${repository}tests/dist/program-${randomUUID()}.mjs`;
-  await writeFile(
-    file,
-    ts.transpile(program, { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }),
-  );
-  try {
-    return (await promisify(execFile)(process.execPath, [file])).stdout;
-  } finally {
-    await rm(file);
-  }
 }
 
 async function shell(line: string, env: Record<string, string>): Promise<string> {
