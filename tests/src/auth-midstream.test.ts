@@ -95,6 +95,21 @@ describe.concurrent("a token that ends in mid-stream", () => {
     await again.reached(2);
   });
 
+  test("ends a conversation's topic likewise, before there is one too", async () => {
+    const { id, token, endsAt } = await short();
+    using client = new PhoenixClient(auth.url, { endpoint: "/socket", token });
+    const topics = [
+      await client.join(`conversation:${id}`),
+      await client.join(`conversation:${newId("never")}`),
+    ];
+    await eventually("the topics are closed", () => topics.every(({ isClosed }) => isClosed));
+    expectAt(endsAt);
+    for (const topic of topics) {
+      expect(topic.pushes.map(({ event }) => event)).toEqual(["token_expired", "phx_close"]);
+      expect(topic.errors).toBe(0);
+    }
+  });
+
   test("ends one topic and not its neighbours", async () => {
     const { id, token } = await short();
     using client = new PhoenixClient(auth.url, { token: api.token });

@@ -79,6 +79,16 @@ describe("the API's documents", () => {
     }
   });
 
+  test("headers that mean something to a call are said", () => {
+    const append = document.paths["/v1/conversations/{id}/messages"]?.post;
+    expect(append?.parameters).toContainEqual({
+      name: "Idempotency-Key",
+      in: "header",
+      description: expect.any(String) as string,
+      schema: { type: "string", minLength: 1, maxLength: 256 },
+    });
+  });
+
   test("every schema in it is JSON Schema, and every reference leads somewhere", () => {
     const types = ["string", "integer", "number", "boolean", "null", "object", "array"];
     const visit = (node: unknown, inSchema: boolean): void => {

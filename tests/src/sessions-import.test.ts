@@ -49,6 +49,24 @@ describe("import", () => {
     expect((await server.append(copy, eventBody(21))).json).toMatchObject({ seq: 22, deduped: false });
   });
 
+  test("a conversation comes with its messages and its idempotency keys", async () => {
+    const from = `/v1/conversations/${copy}-from`;
+    await server.call("PUT", from, { metadata: { a: 1 } });
+    const message = { role: "user", parts: [{ type: "text", text: "Hello!" }] };
+    const say = (path: string, key: string) =>
+      server.call("POST", `${path}/messages`, { message }, { headers: { "idempotency-key": key } });
+    for (const key of ["one", "two"]) await say(from, key);
+    const exported = (await server.call("GET", `/v1/sessions/${copy}-from`)).text;
+    const { json } = await server.events(`${copy}-from`);
+    await send(`{"session":${exported.replace(`${copy}-from`, copy)}}`);
+    expect((await send(JSON.stringify({ events: json.events }))).json.last_seq).toBe(2);
+    const to = `/v1/conversations/${copy}`;
+    const pages = [await server.call("GET", `${from}/tail`), await server.call("GET", `${to}/tail`)];
+    expect(pages[1]?.text).toBe(pages[0]?.text);
+    expect((await say(to, "one")).json).toMatchObject({ seq: 1, version: 2 });
+    expect((await say(to, "three")).json).toMatchObject({ seq: 3 });
+  });
+
   test("what is there already is passed over, so that it can be sent again", async () => {
     await sendSession();
     await sendEvents(0, 12);

@@ -99,6 +99,23 @@ describe("two tenants", () => {
     expect((await umbrella.call("GET", `/v1/sessions/${theirs}`)).json.last_seq).toBe(2);
   });
 
+  test("a conversation's channel shows nothing of the other's conversation of that id, there or not", async () => {
+    const id = newId("talk");
+    await umbrella.call("PUT", `/v1/conversations/${id}`);
+    using client = new PhoenixClient(auth.url, { endpoint: "/socket", token: acme.token });
+    const channel = client.channel(`conversation:${id}`, { from: 1 });
+    // Theirs is at version 1 by now; here there is none.
+    await umbrella.call("POST", `/v1/conversations/${id}/messages`, { message: text("user", "hidden") });
+    expect(await channel.join()).toEqual({ status: "ok", response: { version: 0 } });
+    await umbrella.call("POST", `/v1/conversations/${id}/messages`, { message: text("user", "hidden") });
+    await umbrella.call("DELETE", `/v1/conversations/${id}`);
+    await acme.call("PUT", `/v1/conversations/${id}`);
+    await acme.call("POST", `/v1/conversations/${id}/messages`, { message: text("user", "mine") });
+    await eventually("its own message", () => channel.pushes.length > 0);
+    expect(channel.pushes).toMatchObject([{ event: "message", payload: { seq: 1 } }]);
+    expect(JSON.stringify(channel.pushes)).not.toContain("hidden");
+  });
+
   test("a list, its cursors and its pages hold no other's", async () => {
     const [one, two] = [await auth.service(newId("t")), await auth.service(newId("t"))];
     const ids = Array.from({ length: 9 }, (_, n) => `list-${n}`);

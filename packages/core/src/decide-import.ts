@@ -1,6 +1,6 @@
 import { type Decision, type Facts, type Needs, reject, sessionNotFound } from "./decision.js";
 import type { EventEntry } from "./entry.js";
-import { encodeEvent, foldedAs, type NewEvent } from "./event-json.js";
+import { encodeEvent, foldedAs, isServerNumbered, type NewEvent } from "./event-json.js";
 import type { Head } from "./head.js";
 
 /** An event that has a history: it keeps its seq and the time it was first written. */
@@ -39,7 +39,8 @@ export function decideImport(
         current_seq: head.lastSeq,
       });
     }
-    const producer = contiguous(event.producer, facts, lastOf) ? event.producer : null;
+    const numbered = !isServerNumbered(event, seq) && contiguous(event.producer, facts, lastOf);
+    const producer = numbered ? event.producer : null;
     if (producer !== null) lastOf.set(producer.id, producer.seq);
     const state = event.state?.operations ?? [];
     entries.push({ kind: "event", seq, json, state, ...foldedAs(event, producer) });

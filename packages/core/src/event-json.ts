@@ -19,6 +19,11 @@ export interface NewEvent {
 /** The producer that stands in the JSON of events the server numbers itself. */
 const SERVER_PRODUCER = "daybook";
 
+/** Is this a message that the server had numbered, wherever it was written? */
+export function isServerNumbered({ type, payload, producer }: NewEvent, seq: number): boolean {
+  return producer?.id === SERVER_PRODUCER && producer.seq === seq && isMessage(type, payload);
+}
+
 /**
  * An event's JSON, as it is stored and sent; the dialect adds the tenant in front. Small members first: recovery
  * reads the producer without walking over the payload.

@@ -88,9 +88,16 @@ function appendRoute({ conversations, metrics, limits }: ConversationRoutesOptio
     path: "/v1/conversations/:id/messages",
     access: { scope: "session:append", locked: "own" },
     summary: "Append a message",
-    description:
-      "Answered once it is on disk. The conversation has to be there. A header `Idempotency-Key` makes retries safe: the " +
-      "same key with the same message answers the first seq and writes nothing. `producer_id` and `producer_seq` do so too.",
+    description: "Answered once it is on disk. The conversation has to be there.",
+    headers: [
+      {
+        name: "Idempotency-Key",
+        description:
+          "Makes retries safe: the same key with the same message answers the first seq and writes nothing. Instead of " +
+          "`producer_id` and `producer_seq`, which do so too.",
+        schema: Type.String({ minLength: 1, maxLength: LIMITS.idCharactersMax }),
+      },
+    ],
     body: AppendMessage,
     success: { status: 201, description: "Durable.", schema: AppendMessageResult },
     errors: [

@@ -40,12 +40,8 @@ function operation(route: Route): Record<string, unknown> {
       required: true,
       schema: { type: "string", maxLength: 256 },
     })),
-    ...(route.query ?? []).map(({ name, description, schema }) => ({
-      name,
-      in: "query",
-      description,
-      schema,
-    })),
+    ...(route.query ?? []).map((parameter) => ({ in: "query", ...parameter })),
+    ...(route.headers ?? []).map((parameter) => ({ in: "header", ...parameter })),
   ];
   return {
     operationId: operationId(route),

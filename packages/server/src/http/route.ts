@@ -33,6 +33,8 @@ export interface Route {
   readonly summary: string;
   readonly description?: string;
   readonly query?: readonly QueryParameter[];
+  /** Headers that mean something here and not everywhere. */
+  readonly headers?: readonly QueryParameter[];
   readonly body?: TSchema;
   readonly success: { readonly status: number; readonly description: string; readonly schema?: TSchema };
   /** Codes of the error table this call can answer with, beside those that every call can. */
