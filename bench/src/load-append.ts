@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { BusyClock } from "./load-busy.js";
 import { HttpConnection } from "./load-connection.js";
 import { Histogram } from "./load-histogram.js";
+import { dialectOf, type TailConnection } from "./load-dialect.js";
 import { AppendRequest } from "./load-request.js";
-import { RawTail } from "./load-tail.js";
 import { type AppendReport, type AppendTask, sessionId } from "./load-task.js";
 
 /** How long what is still unanswered, or unseen, at the end may take. */
@@ -65,11 +65,14 @@ function ownSessions(lane: number, { sessions, connections }: AppendTask): numbe
 function openFollowers(
   { target, sessions, eventsPerRequest }: AppendTask,
   load: AppendLoad,
-): Promise<RawTail[]> {
+): Promise<TailConnection[]> {
   if (eventsPerRequest !== 1) throw new Error("only single events are timed until they are seen");
   return Promise.all(
     Array.from({ length: sessions.count }, (_, session) =>
-      RawTail.open(target, { id: sessionId(sessions, session), onFrame: () => load.sawEvent(session) }),
+      dialectOf(target).openTail(target, {
+        id: sessionId(sessions, session),
+        onFrame: () => load.sawEvent(session),
+      }),
     ),
   );
 }
@@ -161,7 +164,7 @@ class AppendLoad {
     this.inFlight++;
     connection.send(request.fill(session, nth), (status) => {
       this.inFlight--;
-      this.count(status, dueAt);
+      this.count(request.isStored(status), dueAt);
       this.goOn(lane);
     });
   }
@@ -172,13 +175,13 @@ class AppendLoad {
     else waiting.push(dueAt);
   }
 
-  private count(status: number, dueAt: number): void {
+  private count(isStored: boolean, dueAt: number): void {
     const now = performance.now();
-    if (status === 201) this.requestsInAll++;
+    if (isStored) this.requestsInAll++;
     else this.refused++;
     // Open loop: everything that fell due in the time counts, whenever it was answered.
     if (this.isMeasured(dueAt)) this.latency.recordMs(now - dueAt);
-    if (status === 201 && this.isMeasured(now)) this.requests++;
+    if (isStored && this.isMeasured(now)) this.requests++;
   }
 
   private goOn(lane: Lane): void {

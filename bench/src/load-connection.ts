@@ -30,6 +30,8 @@ export function openSocket({ url }: Target, receive: Receive, closed: () => void
 
 export type Answered = (status: number, bodyBytes: number) => void;
 
+const CHUNKS_END = "0\r\n\r\n";
+
 /** HTTP/1.1 kept alive, one request at a time. Of an answer only the status and where it ends are looked at. */
 export class HttpConnection {
   private socket: Socket | undefined;
@@ -39,6 +41,8 @@ export class HttpConnection {
   /** Body bytes still to come; undefined while the head is not complete. */
   private bodyLeft: number | undefined;
   private head = "";
+  /** A body in chunks: the last characters of it so far. */
+  private chunksEnd: string | undefined;
 
   static async open(target: Target): Promise<HttpConnection> {
     const connection = new HttpConnection();
@@ -61,7 +65,8 @@ export class HttpConnection {
   }
 
   private receive(bytes: Buffer, end: number): boolean {
-    if (this.bodyLeft !== undefined) this.take(end);
+    if (this.chunksEnd !== undefined) this.takeChunks(bytes, 0, end);
+    else if (this.bodyLeft !== undefined) this.take(end);
     else this.readHead(bytes, end);
     return true;
   }
@@ -77,10 +82,26 @@ export class HttpConnection {
     const before = this.head.length;
     this.head = "";
     this.status = Number(text.slice(9, 12));
-    const lengthAt = text.indexOf("content-length: ");
+    if (text.toLowerCase().lastIndexOf("transfer-encoding: chunked", headEnd) >= 0) {
+      this.bodyBytes = 0;
+      this.chunksEnd = "";
+      this.takeChunks(bytes, headEnd + 4 - before, end);
+      return;
+    }
+    const lengthAt = text.toLowerCase().indexOf("content-length: ");
     this.bodyBytes = lengthAt < 0 || lengthAt > headEnd ? 0 : Number.parseInt(text.slice(lengthAt + 16), 10);
     this.bodyLeft = this.bodyBytes;
     this.take(before + end - headEnd - 4);
+  }
+
+  /** Nothing comes after an answer, so one that ends like the last chunk is complete. */
+  private takeChunks(bytes: Buffer, from: number, end: number): void {
+    this.bodyBytes += end - from;
+    const last = bytes.toString("latin1", Math.max(from, end - CHUNKS_END.length), end);
+    this.chunksEnd = `${this.chunksEnd ?? ""}${last}`.slice(-CHUNKS_END.length);
+    if (this.chunksEnd !== CHUNKS_END) return;
+    this.chunksEnd = undefined;
+    this.answer(this.status, this.bodyBytes);
   }
 
   private take(bytes: number): void {

@@ -1,6 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { runAppends } from "./load-append.js";
-import { HttpConnection, postRequest, requestHead } from "./load-connection.js";
+import { HttpConnection, requestHead } from "./load-connection.js";
+import { dialectOf } from "./load-dialect.js";
 import { fill } from "./load-fill.js";
 import { runGrpc } from "./load-grpc.js";
 import { Histogram } from "./load-histogram.js";
@@ -64,8 +65,8 @@ async function createAll(target: Target, sessions: SessionSet): Promise<{ create
   const creator = async (): Promise<void> => {
     const connection = await HttpConnection.open(target);
     while (next < sessions.count) {
-      const body = JSON.stringify({ id: sessionId(sessions, next++) });
-      const [status] = await ask(connection, postRequest(target, "/v1/sessions", body));
+      const request = dialectOf(target).createRequest(target, sessionId(sessions, next++));
+      const [status] = await ask(connection, request);
       if (status !== 201) throw new Error(`creating a session was answered with ${status}`);
     }
     connection.close();

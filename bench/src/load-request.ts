@@ -1,4 +1,4 @@
-import { postRequest } from "./load-connection.js";
+import { APPENDS_BEFORE, dialectOf } from "./load-dialect.js";
 import { type SessionSet, sessionId, type Target } from "./load-task.js";
 
 /** A producer may begin anywhere; from here on every number has as many digits. */
@@ -18,13 +18,17 @@ export class AppendRequest {
   private readonly sessionAt: number;
   private readonly seqsAt: readonly number[];
   private readonly eventsPerRequest: number;
+  /** Where the number of appends before stands; -1: it is not sent. */
+  private readonly appendsAt: number;
+  private readonly appendedStatus: number;
 
   constructor({ target, sessions, producer, events, eventBytes }: RequestShape) {
     const event = eventJson(producer, eventBytes);
-    const body =
-      events === 1 ? event : `{"events":[${Array.from({ length: events }, () => event).join(",")}]}`;
     const id = sessionId(sessions, 0);
-    this.bytes = postRequest(target, `/v1/sessions/${id}/append`, body);
+    const dialect = dialectOf(target);
+    this.bytes = dialect.appendRequest(target, { id, producer, events: Array<string>(events).fill(event) });
+    this.appendedStatus = dialect.appendedStatus;
+    this.appendsAt = this.bytes.indexOf(APPENDS_BEFORE);
     this.sessionAt = this.bytes.indexOf(id) + sessions.prefix.length;
     this.seqsAt = placesOf(this.bytes, String(FIRST_PRODUCER_SEQ));
     this.eventsPerRequest = events;
@@ -35,7 +39,12 @@ export class AppendRequest {
     writeDigits(this.bytes, this.sessionAt, 7, session);
     let seq = FIRST_PRODUCER_SEQ + nth * this.eventsPerRequest;
     for (const at of this.seqsAt) writeDigits(this.bytes, at, 10, seq++);
+    if (this.appendsAt >= 0) this.bytes.write(String(nth).padStart(APPENDS_BEFORE.length), this.appendsAt);
     return this.bytes;
+  }
+
+  isStored(status: number): boolean {
+    return status === this.appendedStatus;
   }
 }
 

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { newProducer } from "./load-append.js";
 import { BusyClock } from "./load-busy.js";
 import { HttpConnection } from "./load-connection.js";
+import { dialectOf, type TailConnection } from "./load-dialect.js";
 import { AppendRequest } from "./load-request.js";
-import { RawTail } from "./load-tail.js";
 import {
   type FanOutReport,
   type FanOutTask,
@@ -20,7 +20,7 @@ const LOOK_MS = 1;
 
 /** Many followers in one process. */
 export class TailCrowd {
-  private tails: RawTail[] = [];
+  private tails: TailConnection[] = [];
   private frames = 0;
 
   async open({ target, sessions, tails, reading }: OpenTailsTask): Promise<{ readonly open: number }> {
@@ -28,7 +28,9 @@ export class TailCrowd {
     const opener = async (): Promise<void> => {
       while (next < tails) {
         const id = sessionId(sessions, next++ % sessions.count);
-        this.tails.push(await RawTail.open(target, { id, reading, onFrame: () => this.frames++ }));
+        this.tails.push(
+          await dialectOf(target).openTail(target, { id, reading, onFrame: () => this.frames++ }),
+        );
       }
     };
     await Promise.all(Array.from({ length: OPENING_MAX }, opener));
@@ -84,7 +86,7 @@ class Publisher {
       }
       const bytes = this.request.fill(0, nth++);
       const status = await new Promise<number>((resolve) => this.connection.send(bytes, resolve));
-      if (status !== 201) throw new Error(`an append was answered with ${status}`);
+      if (!this.request.isStored(status)) throw new Error(`an append was answered with ${status}`);
       this.published += events;
     }
     this.connection.close();
@@ -102,7 +104,7 @@ export async function replay({ target, sessions, events }: ReplayTask): Promise<
   let frames = 0;
   let allSeen: (() => void) | undefined;
   const seen = new Promise<void>((resolve) => (allSeen = resolve));
-  const tail = await RawTail.open(target, {
+  const tail = await dialectOf(target).openTail(target, {
     id: sessionId(sessions, 0),
     onFrame: () => {
       if (++frames === events) allSeen?.();

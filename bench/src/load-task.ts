@@ -4,6 +4,8 @@
 export interface Target {
   readonly url: string;
   readonly token?: string;
+  /** Which protocol it speaks; sessions if left out. */
+  readonly api?: "sessions" | "durable streams";
 }
 
 /** Sessions named by a prefix and seven digits, so that a prepared request is changed in place. */

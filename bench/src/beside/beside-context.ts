@@ -43,6 +43,12 @@ export class BesideContext implements AsyncDisposable {
     }
   }
 
+  get daybook(): Contender {
+    const [first] = this.contenders;
+    if (first === undefined) throw new Error("broken invariant: Daybook is always measured");
+    return first;
+  }
+
   /** Has the generator do something. */
   async load<Kind extends Task["kind"]>(task: Extract<Task, { kind: Kind }>): Promise<Answers[Kind]> {
     this.current ??= new LoadGenerator();
@@ -145,6 +151,6 @@ function asLine(line: {
     contender: contender.name,
     ...(variant.load !== undefined && { load: variant.load }),
     rounds,
-    ...(failed !== undefined && { failed: failed.message }),
+    ...(failed !== undefined && { failed: failed.message.split("\n")[0] ?? "" }),
   };
 }

@@ -6,13 +6,14 @@ import { daybook } from "./daybook-contender.js";
 import { nats } from "./nats-contender.js";
 import { plainPostgres, postgres } from "./postgres-contender.js";
 import { redis } from "./redis-contender.js";
+import { durableStreams } from "./durable-streams-contender.js";
 import { fanOut } from "./fan-out.js";
 import { replay, reopen } from "./history.js";
 import { readYourWrites } from "./latency.js";
 import { batches, hotSession, singlePosts } from "./throughput.js";
 
 /** What Daybook is measured next to. The first ones are taken when nobody is named. */
-export const CONTENDERS: readonly ContenderKind[] = [redis, postgres, nats, plainPostgres];
+export const CONTENDERS: readonly ContenderKind[] = [redis, postgres, nats, durableStreams, plainPostgres];
 export const USUAL_CONTENDERS = CONTENDERS.filter((kind) => kind !== plainPostgres).map(({ name }) => name);
 
 interface Scenario {

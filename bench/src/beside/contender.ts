@@ -27,7 +27,7 @@ export interface ContenderKind {
 /** Where contenders differ in what they promise; bench/CONTENDERS.md says it in words. */
 export interface Promises {
   /** Which protocol they speak. */
-  readonly api: "sessions" | "durable streams";
+  readonly api: NonNullable<Target["api"]>;
   /** A session's events are 1, 2, 3 …; otherwise their numbers only rise. */
   readonly contiguous: boolean;
   /** A retried event is known one by one, in whatever list it comes; otherwise only the same append is. */

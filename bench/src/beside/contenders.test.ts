@@ -57,7 +57,9 @@ class Client {
 }
 
 const KINDS = await Promise.all(
-  [daybook, ...CONTENDERS].map(async (kind) => ({ kind, missing: await kind.missing() })),
+  [daybook, ...CONTENDERS]
+    .filter(({ promises }) => promises.api === "sessions")
+    .map(async (kind) => ({ kind, missing: await kind.missing() })),
 );
 
 for (const { kind, missing } of KINDS) {

@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { LoadGenerator } from "../http-generator.js";
+import { CONTENDERS } from "./beside.js";
+import type { Contender } from "./contender.js";
+import { daybook } from "./daybook-contender.js";
+
+const EVENT_BYTES = 400;
+const KINDS = await Promise.all(
+  [daybook, ...CONTENDERS].map(async (kind) => ({ kind, missing: await kind.missing() })),
+);
+
+for (const { kind, missing } of KINDS) {
+  const reason = missing === undefined ? "" : ` (skipped: it needs ${missing})`;
+  describe.skipIf(missing !== undefined)(`the load generator and ${kind.name}${reason}`, () => {
+    let contender: Contender;
+    let generator: LoadGenerator;
+
+    beforeAll(async () => {
+      generator = new LoadGenerator();
+      contender = await kind.make();
+      await contender.run();
+    });
+    afterAll(async () => {
+      await generator[Symbol.asyncDispose]();
+      await contender[Symbol.asyncDispose]();
+    });
+
+    const load = { eventsPerRequest: 1, eventBytes: EVENT_BYTES, warmUpSeconds: 0, seconds: 0.3 };
+
+    test("every append is stored and seen once by who follows", async () => {
+      const { target } = contender;
+      const sessions = { prefix: "seen-", count: 4 };
+      await generator.run({ kind: "create", target, sessions });
+      const report = await generator.run({
+        kind: "append",
+        ...{ target, sessions, connections: 4, follow: true },
+        ...load,
+        requestsPerSecond: 200,
+      });
+      expect(report.refused).toBe(0);
+      expect(report.requests).toBeGreaterThan(0);
+      expect(report.seen.count).toBe(report.latency.count);
+      expect(report.eventsInAll).toBe(60);
+    });
+
+    test("a crowd gets each event once a follower, and a replay all of them", async () => {
+      const { target } = contender;
+      const sessions = { prefix: "crowd-", count: 1 };
+      await generator.run({ kind: "create", target, sessions });
+      const filling = { eventsPerSession: 200, eventsPerRequest: 50, eventBytes: EVENT_BYTES };
+      await generator.run({ kind: "fill", target, sessions, ...filling });
+      expect((await generator.run({ kind: "replay", target, sessions, events: 200 })).ms).toBeGreaterThan(0);
+      await generator.run({ kind: "open_tails", target, sessions, tails: 3, reading: true });
+      const report = await generator.run({
+        kind: "fan_out",
+        ...{ target, sessions, ...load, eventsPerRequest: 16, eventsAheadMax: 1_000 },
+      });
+      expect(report.published).toBeGreaterThan(0);
+      const { frames } = await generator.run({ kind: "close_tails" });
+      expect(frames).toBeGreaterThanOrEqual(report.deliveries);
+    });
+  });
+}
