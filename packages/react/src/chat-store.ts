@@ -1,0 +1,224 @@
+import type { Session, SessionEvent } from "@daybook/client";
+import { readUIMessageStream, type UIMessage } from "ai";
+import type { MessageReader } from "./answer.js";
+import { ChatCallbacks } from "./chat-callbacks.js";
+import { isStop } from "./chat-envelope.js";
+import { ChatLog } from "./chat-log.js";
+import type { Standing } from "./chat-standing.js";
+import type { ChatOptions, ChatView, ShownOrigin } from "./chat-types.js";
+import { LocalMessages, messagesOf } from "./local-messages.js";
+import { SessionFeed } from "./session-feed.js";
+import { ToolAnswers } from "./tool-answers.js";
+import { turnBoundary } from "./turn-boundary.js";
+import { UnsentMessages } from "./unsent-messages.js";
+
+/**
+ * A chat in a session, for whoever shows it: what is in the log, and what is on its way there. It reads as long as somebody
+ * is subscribed.
+ */
+export class ChatStore<Message extends UIMessage> {
+  /** What is shown before anything is read: on a server too. */
+  readonly initial: ChatView<Message>;
+  readonly unsent = new UnsentMessages<Message>();
+  readonly toolAnswers = new ToolAnswers<Message>();
+  private readonly log: ChatLog<Message>;
+  private readonly feed: SessionFeed | undefined;
+  private readonly callbacks: ChatCallbacks<Message>;
+  private local: LocalMessages<Message> | undefined;
+  /** Somebody here has stopped it, and that is not in the log yet. */
+  private isStopping = false;
+  /** What went wrong here, and what has been cleared of what the log says. */
+  private failure: Error | undefined;
+  private cleared: Error | undefined;
+  private view: ChatView<Message>;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly listeners = new Set<() => void>();
+  private readonly watching: (() => void)[] = [];
+
+  /**
+   * @param options the newest ones, whenever they are asked for
+   * @param answered an answer to what was asked here is whole
+   */
+  constructor(
+    readonly session: Session | undefined,
+    readonly options: () => ChatOptions<Message>,
+    answered: () => void,
+  ) {
+    this.log = new ChatLog(reader<Message>(), () => this.publishSoon());
+    this.callbacks = new ChatCallbacks(options, {
+      messages: () => this.view.messages,
+      answered,
+      failed: (error) => this.failed(error),
+    });
+    this.feed = session && new SessionFeed(session, this.sink(), options());
+    this.initial = this.firstView(options());
+    this.view = this.initial;
+  }
+
+  readonly snapshot = (): ChatView<Message> => this.view;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    if (this.listeners.size === 1) this.start();
+    return () => {
+      this.listeners.delete(listener);
+      if (this.listeners.size === 0) this.stop();
+    };
+  };
+
+  loadOlder(): Promise<void> {
+    return this.feed?.loadOlder() ?? Promise.resolve();
+  }
+
+  originOf(id: string): ShownOrigin {
+    const entry = this.log.entry(id);
+    const isPending = this.unsent.has(id);
+    if (entry !== undefined && !isPending) {
+      const { actor, seq, insertedAt } = entry;
+      return { actor, seq, insertedAt, isPending };
+    }
+    const actor = this.session?.actor;
+    return { isPending, ...(actor !== undefined && { actor }) };
+  }
+
+  setMessages(messages: readonly Message[]): void {
+    this.local = new LocalMessages(messages, this.log, this.feed?.cursor ?? 0);
+    this.publish();
+  }
+
+  /** Shows it as stopped until the log says so; `false`: it will not. */
+  stopping(isStopping = true): void {
+    this.isStopping = isStopping;
+    if (isStopping) this.unsent.stop();
+    this.publish();
+  }
+
+  failed(error: unknown): void {
+    this.failure = error instanceof Error ? error : new Error(String(error));
+    this.publish();
+    this.options().onError?.(this.failure);
+  }
+
+  /** @returns whether what went wrong went wrong here */
+  clearError(): boolean {
+    const wasHere = this.failure !== undefined;
+    this.failure = undefined;
+    this.cleared = this.log.standing.error;
+    this.publish();
+    return wasHere;
+  }
+
+  publish(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.view = this.currentView();
+    for (const listener of [...this.listeners]) listener();
+  }
+
+  /** What comes in within one task is shown at once. */
+  private publishSoon(): void {
+    this.timer ??= setTimeout(() => this.publish(), this.options().throttle ?? 0);
+  }
+
+  private start(): void {
+    const { session, feed } = this;
+    if (session === undefined || feed === undefined) return;
+    this.unsent.find(session.snapshot().pending);
+    this.watching.push(
+      session.on("status", ({ status, outbox }) => {
+        // Those that a page before this one has left come out of the store late.
+        if (outbox.pending > 0) this.unsent.find(session.snapshot().pending);
+        // A session that may be read again goes on.
+        if (status !== "ended" && status !== "closed") feed.start();
+        this.publishSoon();
+      }),
+      session.on("append", (progress) => {
+        this.unsent.progressed(progress, feed.cursor);
+        this.publishSoon();
+      }),
+    );
+    feed.start();
+  }
+
+  private stop(): void {
+    for (const stop of this.watching.splice(0)) stop();
+    this.feed?.stop();
+    clearTimeout(this.timer);
+    this.timer = undefined;
+  }
+
+  private sink(): ConstructorParameters<typeof SessionFeed>[1] {
+    return {
+      boundary: turnBoundary,
+      opened: async (events) => {
+        for (const event of events) this.take(event);
+        await this.log.settled();
+      },
+      arrived: (event) => {
+        const { entry, isFromHere } = this.take(event);
+        this.callbacks.arrived(event, entry, isFromHere);
+      },
+      older: async (events) => {
+        const older = new ChatLog<Message>(reader());
+        for (const event of events) older.push(event);
+        await older.settled();
+        this.log.prepend(older);
+      },
+      changed: () => this.publish(),
+    };
+  }
+
+  private take(event: SessionEvent): {
+    readonly entry: ReturnType<ChatLog<Message>["push"]>;
+    readonly isFromHere: boolean;
+  } {
+    if (isStop(event)) this.isStopping = false;
+    const isFromHere = this.unsent.arrived(event);
+    return { entry: this.log.push(event), isFromHere };
+  }
+
+  private firstView({ messages = [], initialEvents }: ChatOptions<Message>): ChatView<Message> {
+    return {
+      messages: [...messages],
+      status: "ready",
+      error: undefined,
+      isLoading: true,
+      hasOlder: (initialEvents?.[0]?.seq ?? 1) > 1,
+      isLoadingOlder: false,
+      connection: "idle",
+    };
+  }
+
+  private currentView(): ChatView<Message> {
+    const { initial, log, feed } = this;
+    const isOpen = feed?.isOpen === true;
+    const known = isOpen ? (this.local?.shown() ?? messagesOf(log.entries)) : initial.messages;
+    const error = this.failure ?? feed?.error ?? this.errorOfLog;
+    return {
+      messages: this.unsent.after(this.toolAnswers.writtenInto(known)),
+      status: this.status(error),
+      error,
+      isLoading: !isOpen && feed?.error === undefined,
+      hasOlder: isOpen ? feed.hasOlder : initial.hasOlder,
+      isLoadingOlder: feed?.isLoadingOlder === true,
+      connection: this.session?.status ?? "idle",
+    };
+  }
+
+  private get errorOfLog(): Error | undefined {
+    const { error } = this.log.standing;
+    return error === this.cleared ? undefined : error;
+  }
+
+  private status(error: Error | undefined): Standing {
+    if (this.failure !== undefined || this.feed?.error !== undefined) return "error";
+    if (this.unsent.isAsking) return "submitted";
+    if (this.isStopping) return "ready";
+    const { status } = this.log.standing;
+    return status === "error" && error === undefined ? "ready" : status;
+  }
+}
+
+function reader<Message extends UIMessage>(): MessageReader<Message> {
+  return readUIMessageStream;
+}
