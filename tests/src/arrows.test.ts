@@ -12,6 +12,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "engine-embedded": ["protocol", "core", "engine", "views"],
   server: ["protocol", "core", "engine", "views", "engine-embedded"],
   client: ["protocol"],
+  react: ["client"],
   cli: ["protocol", "server"],
   "test-kit": ["protocol", "core", "engine", "views", "engine-embedded", "server", "cli"],
 };
@@ -64,7 +65,7 @@ function withoutComments(code: string): string {
 function readSources(): Source[] {
   const files = Object.keys(ARROWS).flatMap((name) =>
     readdirSync(join(ROOT, "packages", name, "src"), { recursive: true, encoding: "utf8" })
-      .filter((file) => file.endsWith(".ts"))
+      .filter((file) => /\.tsx?$/.test(file))
       .map((file) => `packages/${name}/src/${file}`),
   );
   return files.map((file) => {
@@ -73,7 +74,7 @@ function readSources(): Source[] {
       file,
       package: file.split("/")[1] ?? "",
       // The engine's contract is a suite for others to run: it counts as tests.
-      isTest: /\.test(\.support)?\.ts$/.test(file) || file.includes("/contract/"),
+      isTest: /\.test(\.support)?\.tsx?$/.test(file) || file.includes("/contract/"),
       code,
       imports: importsOf(file, code),
     };
@@ -174,9 +175,11 @@ const o = await import("o");`;
 
   test("package.json names just what the sources import", () => {
     for (const name of Object.keys(ARROWS)) {
-      const { dependencies = {} } = JSON.parse(
+      // What the app brings along counts as well: there must be one React, and one AI SDK, in it.
+      const { dependencies: own = {}, peerDependencies: peers = {} } = JSON.parse(
         readFileSync(join(ROOT, "packages", name, "package.json"), "utf8"),
-      ) as { dependencies?: Record<string, string> };
+      ) as { dependencies?: Record<string, string>; peerDependencies?: Record<string, string> };
+      const dependencies = { ...own, ...peers };
       const imported = shipped
         .filter((source) => source.package === name)
         .flatMap(({ imports }) => imports.map(({ from }) => from))
@@ -235,7 +238,7 @@ const o = await import("o");`;
         file,
         imports
           .filter(({ from, typesOnly }) => from.startsWith(".") && !typesOnly)
-          .map(({ from }) => relative(ROOT, resolve(ROOT, dirname(file), from.replace(/\.js$/, ".ts")))),
+          .map(({ from }) => relative(ROOT, sourceOf(resolve(ROOT, dirname(file), from)))),
       ]),
     );
     for (const target of [...values.values()].flat())
@@ -243,6 +246,12 @@ const o = await import("o");`;
     expect(circlesOf(values)).toEqual([]);
   });
 });
+
+/** The file that an import's .js is made from. */
+function sourceOf(file: string): string {
+  const tsx = file.replace(/\.js$/, ".tsx");
+  return existsSync(tsx) ? tsx : file.replace(/\.js$/, ".ts");
+}
 
 /** Circles in a graph, each as the path that leads back to its beginning. */
 function circlesOf(graph: ReadonlyMap<string, readonly string[]>): string[] {
