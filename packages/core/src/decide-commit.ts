@@ -1,11 +1,11 @@
 import { applyEntry, type HeaderEntry } from "./entry.js";
 import type { Decision, Facts, Needs } from "./decision.js";
 import { type Appended, decideAppend } from "./decide-append.js";
-import { decodeEvent, type NewEvent } from "./event-json.js";
+import type { NewEvent } from "./event-json.js";
 import type { Head, LogId } from "./head.js";
 import { seqOfPair } from "./producer-window.js";
 import { type KeyVersion, nextVersion } from "./state.js";
-import { encodeOperations, type StoredOperation, storedOperations } from "./stored-state.js";
+import { encodeOperations, operationsIn, type StoredOperation } from "./stored-state.js";
 
 /** One write or delete; without a value it is a delete. */
 export interface CommitOperation {
@@ -89,8 +89,7 @@ function stored(producer: Commit["producer"], facts: Facts): readonly StoredOper
   const window = producer === null ? undefined : facts.producer(producer.id);
   const seq = window === undefined || producer === null ? undefined : seqOfPair(window, producer.seq);
   if (seq === undefined) return undefined;
-  const { state } = decodeEvent(facts.eventJson(seq));
-  return state === undefined ? [] : storedOperations(state);
+  return operationsIn(facts.eventJson(seq));
 }
 
 /** Each operation with the version it makes; or, sent again, with the one it made: an honest retry reads the same. */

@@ -37,9 +37,20 @@ interface Stored {
   }[];
 }
 
+const IN_EVENT: JsonShape = { members: { state: SHAPE } };
+
 /** Reads a stored `state`. It was checked when it came in, so it is trusted. */
 export function storedOperations(state: RawJson): StoredOperation[] {
-  const stored = parseJson(state.text, SHAPE, DEPTH) as Stored;
+  return operationsOf(parseJson(state.text, SHAPE, DEPTH) as Stored);
+}
+
+/** What a stored event did to the state, without reading the rest of it. */
+export function operationsIn(eventJson: string): StoredOperation[] {
+  const { state = {} } = parseJson(eventJson, IN_EVENT, DEPTH) as { state?: Stored };
+  return operationsOf(state);
+}
+
+function operationsOf(stored: Stored): StoredOperation[] {
   const operations: StoredOperation[] = [];
   for (const [key, value] of stored.set ?? []) operations.push({ kind: "set", key, value: value.text });
   for (const key of stored.delete ?? []) operations.push({ kind: "delete", key });

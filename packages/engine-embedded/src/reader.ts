@@ -100,7 +100,9 @@ export class Reader {
         frames.push(frame);
         bytes += frame.position.bytes;
       }
-      for (const block of await this.blocks(log, frames)) {
+      // What is read most is recent, and waits for no file.
+      const blocks = frames.length === 0 ? [] : await this.blocks(log, frames);
+      for (const block of blocks) {
         for (const event of block.events) if (wanted.has(event.seq)) yield event;
       }
       for (; next < seqs.length && (seqs[next] as number) >= (log.firstSeqInMemory ?? Infinity); next++) {

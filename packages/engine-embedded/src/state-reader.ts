@@ -1,10 +1,4 @@
-import {
-  decodeEvent,
-  type KeyVersion,
-  type LogId,
-  type StoredOperation,
-  storedOperations,
-} from "@daybook/core";
+import { type KeyVersion, type LogId, operationsIn, type StoredOperation } from "@daybook/core";
 import type { ReadLimits, StateEntry, StatePage, StateQuery, StoredEvent } from "@daybook/engine";
 import { decodeKeyVersion, ownerKey, stateKey, type Views } from "@daybook/views";
 import { lineageOf, type Stretch } from "./lineage.js";
@@ -223,9 +217,8 @@ const ascending = (one: number, other: number): number => one - other;
 
 /** What an event set, by key. */
 function valuesIn(event: StoredEvent): Map<string, StoredOperation[]> {
-  const { state } = decodeEvent(event.bytes.toString("utf8"));
   const byKey = new Map<string, StoredOperation[]>();
-  for (const operation of state === undefined ? [] : storedOperations(state)) {
+  for (const operation of operationsIn(event.bytes.toString("utf8"))) {
     const known = byKey.get(operation.key);
     if (known === undefined) byKey.set(operation.key, [operation]);
     else known.push(operation);

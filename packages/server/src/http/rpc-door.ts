@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { Code, createContextValues } from "@connectrpc/connect";
+import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
-import { universalRequestFromNodeRequest } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import { asConnectError } from "../dialects/rpc-errors.js";
 import { CALLER } from "../dialects/statehouse-methods.js";
@@ -38,15 +37,17 @@ export class RpcDoor {
     this.answer(rpc, request, response).catch((error: unknown) => {
       // The caller went away, or sent what is no request: there is nobody to tell.
       this.logger.debug({ err: error, path: rpc.path }, "an rpc broke off");
-      response.destroy();
+      request.destroy();
     });
     return true;
   }
 
   private async answer(rpc: Rpc, request: RpcRequest, response: RpcResponse): Promise<void> {
     const contextValues = createContextValues();
-    const received = universalRequestFromNodeRequest(request, response, undefined, contextValues);
-    const isJson = request.headers["content-type"]?.includes("json") === true;
+    const gone = new AbortController();
+    response.once("close", () => {
+      if (!response.writableEnded) gone.abort(GONE);
+    });
     const admit = async (): Promise<void> => {
       if (rpc.access === undefined) {
         this.gate.countOpen(request);
@@ -55,10 +56,29 @@ export class RpcDoor {
       const token = this.gate.tokenOf(request, NO_QUERY, rpc.access);
       contextValues.set(CALLER, await this.gate.admit(request, token, rpc.access, undefined));
     };
-    const body = received.body as AsyncIterable<Uint8Array>;
-    const answer = await (isJson ? rpc.json : rpc.binary)({ ...received, body: behind(admit, body) });
+    const header = headersOf(request);
+    const handler = header.get("content-type")?.includes("json") === true ? rpc.json : rpc.binary;
+    const answer = await handler({
+      httpVersion: request.httpVersion,
+      method: request.method ?? "",
+      // Only its path and query are looked at.
+      url: new URL(request.url ?? "/", "http://rpc").href,
+      ...{ header, contextValues, signal: gone.signal, body: behind(admit, request) },
+    });
     await send(corrected(answer), response);
   }
+}
+
+/** Made once: an error of its own for each call that ends would cost more than most calls. */
+const GONE = new ConnectError("the caller went away", Code.Canceled);
+
+function headersOf({ headers }: RpcRequest): Headers {
+  const header = new Headers();
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || name.startsWith(":")) continue;
+    for (const one of Array.isArray(value) ? value : [value]) header.append(name, one);
+  }
+  return header;
 }
 
 /**
