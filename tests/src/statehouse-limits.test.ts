@@ -39,6 +39,7 @@ describe("the limits of the state service", () => {
     expect(await metric(server.opsUrl, "daybook_open_transactions")).toBe(8);
     // One that ends makes room for the others.
     await client.call("commit", { txnId: open[0] });
+    expect(await metric(server.opsUrl, 'daybook_state_commits_total{result="ok"}')).toBe(1);
     expect(await write(open[7], "k")).toBe("OK");
     for (const txnId of open) await client.call("abort", { txnId });
     expect(await metric(server.opsUrl, "daybook_staged_bytes")).toBe(0);

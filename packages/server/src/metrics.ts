@@ -46,6 +46,11 @@ export class Metrics {
   readonly tailEvents = this.counter("daybook_tail_events_total", "Events sent to tails, replayed or live.", [
     "phase",
   ]);
+  readonly commits = this.counter(
+    "daybook_state_commits_total",
+    "Transactions on agents' state that were answered, by result.",
+    ["result"],
+  );
   readonly rpcs = this.counter("daybook_rpcs_total", "Calls of the state service, by rpc and result.", [
     "rpc",
     "result",

@@ -182,7 +182,7 @@ class Serving implements RunningServer {
       },
       settings.trustProxy,
     );
-    const state = new AgentState(engine);
+    const state = new AgentState(engine, (result) => metrics.commits.inc({ result }));
     const rpcs = statehouseRpcs({
       ...{ state, transactions: this.transactions, authenticator, metrics, logger },
       version: VERSION,

@@ -114,8 +114,10 @@ function listMethods({ state }: StatehouseParts, form: ValueForm) {
       const wanted = { prefix: readPrefix(request.prefix), keysOnly: false };
       for await (const entry of entries(state, request, wanted, context)) {
         const { value = "{}" } = entry;
-        bound.add(Buffer.byteLength(entry.key) + value.length);
-        found.push({ key: entry.key, value: form.write(value), ...versionOf(entry) });
+        const written = form.write(value);
+        // In binary the Struct is bytes already; it may be several times as long as its JSON.
+        bound.add(Buffer.byteLength(entry.key) + (written instanceof Uint8Array ? written : value).length);
+        found.push({ key: entry.key, value: written, ...versionOf(entry) });
       }
       return { entries: found };
     },

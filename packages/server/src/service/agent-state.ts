@@ -41,7 +41,11 @@ const REPLAY_PAGE = { eventsMax: 256, bytesMax: 512 * 1024 };
  * Until the first commit there is no log, and everything reads as empty.
  */
 export class AgentState {
-  constructor(private readonly engine: Engine) {}
+  /** `counted` is told the result of each commit: `ok`, or the code of its refusal. */
+  constructor(
+    private readonly engine: Engine,
+    private readonly counted: (result: string) => void = () => undefined,
+  ) {}
 
   /** Commits a transaction, durable when this resolves. @throws DaybookError state_conflict and what the engine throws */
   async commit(
@@ -65,8 +69,10 @@ export class AgentState {
       );
       const [result] = results;
       if (result === undefined) throw new Error("broken invariant: a commit without a result");
+      this.counted("ok");
       return { commitTs: result.seq, deduped: result.deduped };
     } catch (error) {
+      this.counted(error instanceof DaybookError ? error.code : "internal_error");
       throw inRecordTerms(error);
     }
   }
