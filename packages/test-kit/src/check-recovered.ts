@@ -97,10 +97,12 @@ async function checkFacts(
   events: readonly string[],
 ): Promise<void> {
   const pairs: { id: string; producerSeq: number; seq: number }[] = [];
+  const keyed = new Map<string, number>();
   const keys = new Map<string, KeyVersion>();
   for (const [index, json] of events.entries()) {
-    const { producer_id, producer_seq, state } = decodeEvent(json);
-    if (index >= sharedSeq) pairs.push({ id: producer_id, producerSeq: producer_seq, seq: index + 1 });
+    const { producer_id, producer_seq, idempotency_key: key, state } = decodeEvent(json);
+    if (index >= sharedSeq && key !== null) keyed.set(key, index + 1);
+    else if (index >= sharedSeq) pairs.push({ id: producer_id, producerSeq: producer_seq, seq: index + 1 });
     if (state === undefined) continue;
     for (const { key, kind } of readStateChange(new RawJson(state.text, "object")).operations) {
       const version = (keys.get(key)?.version ?? 0) + 1;
@@ -114,6 +116,10 @@ async function checkFacts(
       const seq = window === undefined ? undefined : seqOfPair(window, pair.producerSeq);
       if (seq !== pair.seq)
         throw new Error(`${id}: ${pair.id} ${pair.producerSeq} became ${pair.seq}, not ${seq ?? 0}`);
+    }
+    for (const [key, seq] of keyed) {
+      const is = facts.seqOfKey(key);
+      if (is !== seq) throw new Error(`${id}: the key ${key} became ${seq}, not ${is ?? 0}`);
     }
     for (const key of ["a", "b", "c"]) {
       const [is, should] = [facts.key(key), keys.get(key)].map((version) => JSON.stringify(version));

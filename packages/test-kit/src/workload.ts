@@ -22,6 +22,7 @@ const WEIGHTS = {
   append: 8,
   batch: 3,
   appendState: 2,
+  appendKeyed: 2,
   retry: 2,
   twice: 1,
   create: 2,
@@ -68,6 +69,7 @@ export class Workload {
       case "append":
       case "batch":
       case "appendState":
+      case "appendKeyed":
       case "retry":
       case "twice":
         return this.append(engine, session, worker, kind);
@@ -200,16 +202,22 @@ export class Workload {
     engine: Engine,
     session: SessionModel,
     worker: string,
-    kind: "append" | "batch" | "appendState" | "retry" | "twice",
+    kind: "append" | "batch" | "appendState" | "appendKeyed" | "retry" | "twice",
   ): Promise<void> {
-    const before = session.newest.get(worker);
+    const isAgain = kind === "retry" || kind === "twice";
+    const isKeyed = kind === "appendKeyed" || (isAgain && this.random.chance(0.3));
+    // Whoever uses keys numbers nothing, and has attempts of his own.
+    const writer = isKeyed ? `${worker} by key` : worker;
+    const before = session.newest.get(writer);
     const attempt =
       before !== undefined && (before.seqs === undefined || kind === "retry")
         ? before
-        : this.attempt(worker, before, kind);
+        : isKeyed
+          ? this.keyedAttempt()
+          : this.attempt(worker, before, kind);
     if (attempt !== before) {
       session.attempts.push(attempt);
-      session.newest.set(worker, attempt);
+      session.newest.set(writer, attempt);
     }
     const sends = [this.send(engine, session, attempt)];
     // A retry that overtakes its first try.
@@ -224,7 +232,7 @@ export class Workload {
     const events = tokens.map((token, index): NewEvent => {
       const filler = this.random.chance(0.1) ? "x".repeat(this.random.upTo(3_000)) : "";
       const isMessage = this.random.chance(0.3);
-      const message = isMessage ? `,"role":"user","parts":[{"type":"text","text":"hi"}]` : "";
+      const message = isMessage ? MESSAGE_MEMBERS : "";
       const event = {
         type: isMessage ? "message" : "note",
         actor: "agent:a",
@@ -234,6 +242,13 @@ export class Workload {
       return kind === "appendState" ? { ...event, state: this.stateChange(token) } : event;
     });
     return { events, tokens, batch: kind === "batch", seqs: undefined };
+  }
+
+  private keyedAttempt(): Attempt {
+    const token = this.token();
+    const payload = `{"token":"${token}"${MESSAGE_MEMBERS}}`;
+    const event = { type: "message", actor: "agent:a", payload, producer: null, idempotencyKey: token };
+    return { events: [event], tokens: [token], batch: false, seqs: undefined };
   }
 
   private stateChange(token: string): NonNullable<NewEvent["state"]> {
@@ -339,6 +354,8 @@ export class Workload {
     return `${this.name}.${String(this.tokens++).padStart(5, "0")}`;
   }
 }
+
+const MESSAGE_MEMBERS = `,"role":"user","parts":[{"type":"text","text":"hi"}]`;
 
 export interface RunOptions {
   readonly workers: number;
