@@ -1,7 +1,6 @@
 import { chmod, readFile, rename, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { makeFolder } from "@daybook/server/make-folder";
 import { CommandFailure, messageOf } from "./failures.js";
 import type { Io } from "./io.js";
 
@@ -42,6 +41,8 @@ export async function writeConfig(folder: string, config: Config): Promise<void>
   const path = configPath(folder);
   const draft = `${path}.${process.pid}.new`;
   try {
+    // Loaded only here: every command reads this file's module, few write the file.
+    const { makeFolder } = await import("@daybook/server/make-folder");
     await makeFolder(folder);
     const members = { endpoint: config.endpoint, api_key: config.apiKey };
     await writeFile(draft, `${JSON.stringify(members, undefined, 2)}\n`, { mode: 0o600 });
