@@ -32,6 +32,18 @@ describe("the port for gRPC", () => {
     expect((await quiet.call("GET", "/v1/sessions")).status).toBe(200);
   });
 
+  it("is left alone when nobody asked for it and it is taken: the server starts without", async () => {
+    const holder = createServer();
+    // Whoever else may have it, it is taken then as well.
+    const held = await new Promise<boolean>((resolve) => {
+      holder.once("error", () => resolve(false)).listen(50_051, "127.0.0.1", () => resolve(true));
+    });
+    await using second = await startServer({ store: "memory", settings: { grpcPort: undefined } });
+    if (held) expect(second.grpcAddress).toBe("");
+    expect((await second.call("GET", "/v1/sessions")).status).toBe(200);
+    holder.close();
+  });
+
   it("keeps a server from starting when it is taken, and nothing stays open then", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
