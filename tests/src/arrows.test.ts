@@ -202,6 +202,24 @@ const o = await import("o");`;
     expect(inside.filter(({ code }) => impure.test(code)).map(({ file }) => file)).toEqual([]);
   });
 
+  test("the client runs in browsers: nothing of Node, no wall clock, and the world only through its environment", () => {
+    const own = shipped.filter((source) => source.package === "client");
+    const imports = own.flatMap((source) => source.imports);
+    expect(imports.filter(({ from }) => from.startsWith("node:")).map(shown)).toEqual([]);
+    expect(
+      own.filter(({ code }) => /\bDate\.now\b|\bnew Date\(\)/.test(code)).map(({ file }) => file),
+    ).toEqual([]);
+    const worldly =
+      /\bMath\.random\b|\bperformance\b|\bcrypto\b|\bsetTimeout\(|\bnavigator\b|\bsessionStorage\b/;
+    const allowed = ["environment.ts", "ai/record-stream.ts"].map((file) => `packages/client/src/${file}`);
+    expect(
+      own
+        .filter(({ code }) => worldly.test(code))
+        .map(({ file }) => file)
+        .sort(),
+    ).toEqual(allowed.sort());
+  });
+
   test("a dialect calls the service, never an engine: of that it knows types only", () => {
     const wrong = shipped
       .filter(({ file }) => file.startsWith("packages/server/src/dialects/"))

@@ -3,8 +3,12 @@ import {
   DaybookError,
   type DaybookOptions,
   type FetchLike,
+  type Gap,
+  localStorageStore,
+  memoryStore,
   type Session,
   type SessionEvent,
+  type StorageLike,
 } from "@daybook/client";
 import { eventBody, eventually, within } from "@daybook/test-kit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -272,4 +276,169 @@ test("without a WebSocket appends and reads work, and following says what to do"
   } finally {
     if (native !== undefined) Object.defineProperty(globalThis, "WebSocket", native);
   }
+});
+
+describe("a store", () => {
+  /** `localStorage` as a page has it. */
+  function fakeStorage(): StorageLike {
+    const values = new Map<string, string>();
+    return {
+      get length() {
+        return values.size;
+      },
+      key: (index) => [...values.keys()][index] ?? null,
+      getItem: (key) => values.get(key) ?? null,
+      setItem: (key, value) => void values.set(key, value),
+      removeItem: (key) => void values.delete(key),
+    };
+  }
+
+  test("keeps appends over a reload: the next page sends them, in order, before its own", async () => {
+    const store = localStorageStore(fakeStorage());
+    const id = await api.create({ id: newId() });
+    const token = await auth.mint(apiKey, id, { as: "user:alice" });
+    const offline: FetchLike = () => Promise.reject(new TypeError("fetch failed"));
+    const before = client({ store, fetch: offline }).session({ token });
+    const lost = ["one", "two", "three"].map((text) =>
+      before.append({ text }).catch((error: unknown) => error),
+    );
+    await before.close({ timeoutMs: 0 });
+    expect(await Promise.all(lost)).toMatchObject(
+      lost.map(() => ({ code: "closed", mayHaveHappened: true })),
+    );
+    await using daybook = client({ store });
+    const after = daybook.session({ token });
+    expect(await after.append({ text: "four" })).toMatchObject({ seq: 4 });
+    expect((await api.allEvents(id)).map(({ payload }) => payload["text"])).toEqual([
+      "one",
+      "two",
+      "three",
+      "four",
+    ]);
+    expect(await store.keys("daybook/")).toEqual([]);
+  });
+
+  test("what one person left is not sent by another", async () => {
+    const store = memoryStore();
+    const id = await api.create({ id: newId() });
+    const offline: FetchLike = () => Promise.reject(new TypeError("fetch failed"));
+    const alice = client({ store, fetch: offline }).session({
+      token: await auth.mint(apiKey, id, { as: "user:alice" }),
+    });
+    alice.append({ text: "from alice" }).catch(() => undefined);
+    await alice.close({ timeoutMs: 0 });
+    await using daybook = client({ store });
+    const bob = daybook.session({ token: await auth.mint(apiKey, id, { as: "user:bob" }) });
+    await bob.append({ text: "from bob" });
+    expect((await api.allEvents(id)).map(({ actor }) => actor)).toEqual(["user:bob"]);
+  });
+
+  test("keeps how far listeners have come; a cursor that is given counts more", async () => {
+    const store = memoryStore();
+    const id = await api.create({ id: newId() });
+    await api.fill(id, { to: 5 });
+    const token = await auth.mint(apiKey, id);
+    const seenBy = async (choice: { readonly cursor?: number } = {}): Promise<number[]> => {
+      await using daybook = client({ store });
+      const session = daybook.session({ token, ...choice });
+      const events = heard(session);
+      await eventually("it is live", () => session.status === "live");
+      return seqsOf(events);
+    };
+    expect(await seenBy()).toEqual([1, 2, 3, 4, 5]);
+    await api.fill(id, { from: 6, to: 7 });
+    expect(await seenBy()).toEqual([6, 7]);
+    expect(await seenBy()).toEqual([]);
+    expect(await seenBy({ cursor: 3 })).toEqual([4, 5, 6, 7]);
+  });
+
+  test("that fails is told, and nothing else stops", async () => {
+    const full = { ...fakeStorage(), setItem: () => expect.fail("full") };
+    await using daybook = client({ store: localStorageStore(full) });
+    const session = daybook.session({ token: await auth.mint(apiKey, await api.create({ id: newId() })) });
+    const errors: string[] = [];
+    session.on("error", ({ code }) => void errors.push(code));
+    expect(await session.append({ text: "Hello!" })).toMatchObject({ seq: 1 });
+    expect(errors).toEqual(["store_failed"]);
+  });
+});
+
+test("a cursor ahead of the end is a gap: it is told, and the tail goes on from there", async () => {
+  const id = await api.create({ id: newId() });
+  await api.fill(id, { to: 3 });
+  await using daybook = client();
+  const session = daybook.session({ token: await auth.mint(apiKey, id), cursor: 50 });
+  const gaps: Gap[] = [];
+  session.on("gap", (gap) => void gaps.push(gap));
+  const events = heard(session);
+  const followed: number[] = [];
+  void (async () => {
+    for await (const { seq } of session.events({ cursor: 40 })) followed.push(seq);
+  })();
+  await eventually("it is live", () => session.status === "live");
+  await api.fill(id, { from: 4, to: 5 });
+  await eventually("what comes came", () => events.length === 2 && followed.length === 2);
+  expect([seqsOf(events), followed]).toEqual([
+    [4, 5],
+    [4, 5],
+  ]);
+  expect(gaps).toEqual([
+    {
+      type: "gap",
+      reason: "resume_invalidated",
+      from_cursor: 50,
+      next_cursor: 3,
+      committed_cursor: 3,
+      earliest_available_cursor: 1,
+    },
+  ]);
+});
+
+test("two sessions of one client on the same session, as different people, each have their own tail", async () => {
+  const id = await api.create({ id: newId() });
+  await using daybook = client();
+  const [alice, bob] = await Promise.all(
+    ["alice", "bob"].map(async (who) =>
+      daybook.session({ token: await auth.mint(apiKey, id, { as: `user:${who}` }) }),
+    ),
+  );
+  const [first, second] = [heard(alice!), heard(bob!)];
+  await Promise.all([alice!.append({ text: "a" }), bob!.append({ text: "b" })]);
+  await eventually("both have both", () => first.length === 2 && second.length === 2);
+  await alice!.close();
+  await bob!.append({ text: "c" });
+  await eventually("the other goes on", () => second.length === 3);
+  expect(new Set(second.map(({ actor }) => actor))).toEqual(new Set(["user:alice", "user:bob"]));
+});
+
+test("a hundred sessions share one socket", async () => {
+  let sockets = 0;
+  class Counted extends WebSocket {
+    constructor(url: string) {
+      super(url);
+      sockets++;
+    }
+  }
+  await using daybook = client({ WebSocket: Counted });
+  const sessions = await Promise.all(
+    range(1, 100).map(() => daybook.session({ identity: daybook.user({ id: "alice" }) })),
+  );
+  const all = sessions.map(heard);
+  await Promise.all(sessions.map((session) => session.append({ text: "Hello!" })));
+  await eventually("each has its own", () => all.every((events) => events.length === 1));
+  expect(sockets).toBe(1);
+});
+
+test("more than ten thousand events are not queued", async () => {
+  const offline: FetchLike = () => Promise.reject(new TypeError("fetch failed"));
+  const id = await api.create({ id: newId() });
+  const session = client({ fetch: offline }).session({ token: await auth.mint(apiKey, id) });
+  const many = Array.from({ length: 10_000 }, (_, n) => ({ payload: { n } }));
+  const queued = session.appendAll(many).catch(() => undefined);
+  await expect(session.append({ text: "one more" })).rejects.toMatchObject({
+    code: "outbox_full",
+    retryable: true,
+  });
+  await session.close({ timeoutMs: 0 });
+  await queued;
 });
