@@ -1,56 +1,12 @@
 import type { SessionEvent } from "../wire.js";
-
-/**
- * A chat as events:
- *
- *     chat.user.message       {kind, message: UIMessage}
- *     chat.assistant.chunk    {kind, chunk: UIMessageChunk}     one message: start … finish, abort or error
- *     chat.stop               {kind, actor?}                    ends the answers that are being written
- *
- * Messages and chunks are those of the AI SDK. `kind` repeats the event's type.
- */
-export const USER_MESSAGE = "chat.user.message";
-export const ASSISTANT_CHUNK = "chat.assistant.chunk";
-export const STOP = "chat.stop";
-
-/** As much of the AI SDK's `UIMessageChunk` as is looked at here. */
-export interface ChunkLike {
-  readonly type: string;
-}
-
-/** As much of the AI SDK's `UIMessage` as is looked at here. */
-export interface MessageLike {
-  readonly id: string;
-  readonly role: "system" | "user" | "assistant";
-  readonly parts: readonly unknown[];
-}
-
-const ENDS: ReadonlySet<string> = new Set(["finish", "abort", "error"]);
-
-/** Whether nothing of a message follows this chunk. */
-export function isEnd({ type }: ChunkLike): boolean {
-  return ENDS.has(type);
-}
-
-/** The message of a user, if the event is one. */
-export function userMessageOf(event: SessionEvent): MessageLike | undefined {
-  const { message } = event.payload as { readonly message?: Partial<MessageLike> };
-  if (event.type !== USER_MESSAGE || typeof message !== "object") return undefined;
-  const isWhole = typeof message.id === "string" && Array.isArray(message.parts);
-  return isWhole ? (message as MessageLike) : undefined;
-}
-
-/** The chunk of an answer, if the event is one. */
-export function chunkOf(event: SessionEvent): ChunkLike | undefined {
-  const { chunk } = event.payload as { readonly chunk?: Partial<ChunkLike> };
-  if (event.type !== ASSISTANT_CHUNK || typeof chunk !== "object") return undefined;
-  return typeof chunk.type === "string" ? (chunk as ChunkLike) : undefined;
-}
-
-/** Who writes a message: several may do so at once. */
-export function writerOf({ actor, producer_id: producerId }: SessionEvent): string {
-  return JSON.stringify([actor, producerId]);
-}
+import {
+  type ChunkLike,
+  chunkOf,
+  isEnd,
+  type MessageLike,
+  userMessageOf,
+  writerOf,
+} from "./chat-envelope.js";
 
 /** A message as it stands in the log. */
 export type ChatEntry =

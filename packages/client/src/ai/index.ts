@@ -1,10 +1,17 @@
 export {
-  type ChatEntry,
+  ASSISTANT_CHUNK,
+  type ChatEvent,
   type ChunkLike,
+  chunkOf,
+  idBySeq,
+  isEnd,
+  isStop,
   type MessageLike,
-  type MessageReader,
-  readChat,
-  readMessages,
-} from "./chat-events.js";
+  STOP,
+  USER_MESSAGE,
+  userMessageOf,
+  writerOf,
+} from "./chat-envelope.js";
+export { type ChatEntry, type MessageReader, readChat, readMessages } from "./chat-events.js";
 export { type ChunkStream, type RecordedMessage, type RecordOptions, recordStream } from "./record-stream.js";
 export { type AgentTurn, runAgent, type RunAgentOptions } from "./run-agent.js";

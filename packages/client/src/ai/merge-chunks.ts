@@ -1,4 +1,4 @@
-import type { ChunkLike } from "./chat-events.js";
+import type { ChunkLike } from "./chat-envelope.js";
 
 /** Deltas of the same part, one after the other, say the same as one: which member is joined, and which names the part. */
 const DELTAS: Readonly<Record<string, { readonly part: string; readonly delta: string }>> = {

@@ -2,7 +2,7 @@ import { asDaybookError, type DaybookError } from "../errors.js";
 import type { AppendInput } from "../append-input.js";
 import type { Session } from "../session.js";
 import type { SessionEvent, StateChange } from "../wire.js";
-import { ASSISTANT_CHUNK, type ChunkLike, isEnd } from "./chat-events.js";
+import { ASSISTANT_CHUNK, type ChunkLike, isEnd } from "./chat-envelope.js";
 import { mergeChunks } from "./merge-chunks.js";
 import { stopSignal } from "./stop-signal.js";
 

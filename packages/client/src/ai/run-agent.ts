@@ -1,14 +1,8 @@
 import { asDaybookError, DaybookError } from "../errors.js";
 import type { Session } from "../session.js";
 import type { SessionEvent, StateChange } from "../wire.js";
-import {
-  chunkOf,
-  isEnd,
-  type MessageLike,
-  type MessageReader,
-  readMessages,
-  userMessageOf,
-} from "./chat-events.js";
+import { chunkOf, isEnd, type MessageLike, userMessageOf } from "./chat-envelope.js";
+import { type MessageReader, readMessages } from "./chat-events.js";
 import {
   type ChunkStream,
   inputOf,

@@ -1,6 +1,6 @@
 import type { Session } from "../session.js";
 import type { SessionEvent } from "../wire.js";
-import { STOP } from "./chat-events.js";
+import { isStop } from "./chat-envelope.js";
 
 /** Somebody asked for an answer to be ended. */
 export class Stopped extends Error {
@@ -48,8 +48,4 @@ export function stopSignal(
       signal?.removeEventListener("abort", passOn);
     },
   };
-}
-
-function isStop({ type, payload }: SessionEvent, actor: string | undefined): boolean {
-  return type === STOP && (payload.actor === undefined || payload.actor === actor);
 }
