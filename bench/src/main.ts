@@ -68,10 +68,11 @@ async function main(): Promise<void> {
     const group = GROUPS[name];
     if (group === undefined) continue;
     const machine = await MachineClock.start();
-    const { text, data } = await group.run(options, names, say);
+    const { text, data, plots } = await group.run(options, names, say);
     const othersShare = await machine.othersShare();
     results[name] = { data, othersShare };
     console.log(`\n${group.title}${quick ? " (quick: short rounds, smaller sizes)" : ""}\n\n${text}`);
+    if (plots !== undefined) await write(`${name}.svg`, plots);
     console.log(`Other processes used ${Math.round(othersShare * 100)} % of this machine's CPUs meanwhile.`);
   }
   await keep(options, results);
@@ -112,8 +113,13 @@ async function keep(options: BenchOptions, results: Readonly<Record<string, Grou
   const [cpu] = cpus();
   const machine = { cpus: cpus().length, model: cpu?.model ?? "unknown", node: process.version };
   const kept = { at: new Date().toISOString(), command: process.argv.slice(2), machine, options, results };
+  await write("latest.json", `${JSON.stringify(kept, null, 2)}\n`);
+}
+
+async function write(name: string, text: string): Promise<void> {
   await mkdir(RESULTS, { recursive: true });
-  await writeFile(`${RESULTS}latest.json`, `${JSON.stringify(kept, null, 2)}\n`);
+  await writeFile(RESULTS + name, text);
+  say(`wrote bench/results/${name}`);
 }
 
 /** Progress goes to stderr: stdout holds the tables. */

@@ -27,4 +27,6 @@ export interface Report {
   readonly text: string;
   /** The same and more for programs. */
   readonly data: unknown;
+  /** A drawing, as SVG. */
+  readonly plots?: string;
 }

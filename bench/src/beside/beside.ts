@@ -4,6 +4,7 @@ import { type Comparison, comparisonTable } from "./comparison.js";
 import type { ContenderKind } from "./contender.js";
 import { daybook } from "./daybook-contender.js";
 import { nats } from "./nats-contender.js";
+import { plotsOf } from "./plots.js";
 import { plainPostgres, postgres } from "./postgres-contender.js";
 import { redis } from "./redis-contender.js";
 import { durableStreams } from "./durable-streams-contender.js";
@@ -60,7 +61,8 @@ async function runBeside(
       process.exitCode = 1;
     }
   }
-  return { text: texts.join("\n"), data: comparisons };
+  const plots = plotsOf(comparisons);
+  return { text: texts.join("\n"), data: comparisons, ...(plots !== undefined && { plots }) };
 }
 
 /** Says what each contender is; one that is not installed is left out. */
