@@ -96,6 +96,8 @@ export interface Plan {
   readonly title: string;
   readonly measures: readonly [Measure, ...Measure[]];
   readonly variants: readonly Variant[];
+  /** Where more rounds would only take time. */
+  readonly roundsMax?: number;
 }
 
 /**
@@ -124,12 +126,13 @@ export async function compare(context: BesideContext, plan: Plan): Promise<Compa
     }
   };
   for (const line of lines) await attempt(line, async () => line.variant.prepare?.(line.contender));
-  for (let round = 0; round < options.rounds; round++) {
+  const rounds = Math.min(options.rounds, plan.roundsMax ?? Infinity);
+  for (let round = 0; round < rounds; round++) {
     for (const variant of plan.variants) {
       const turn = lines.filter((line) => line.variant === variant);
       for (const line of round % 2 === 0 ? turn : turn.reverse()) {
         await attempt(line, async () => {
-          context.say(`round ${round + 1} of ${options.rounds}: ${variant.name}: ${line.contender.name}`);
+          context.say(`round ${round + 1} of ${rounds}: ${variant.name}: ${line.contender.name}`);
           await context.calm();
           line.rounds.push(await variant.measure(line.contender, round));
         });

@@ -11,6 +11,7 @@ import { durableStreams } from "./durable-streams-contender.js";
 import { fanOut } from "./fan-out.js";
 import { replay, reopen } from "./history.js";
 import { readYourWrites } from "./latency.js";
+import { idleTails, recovery } from "./scale.js";
 import { batches, hotSession, singlePosts } from "./throughput.js";
 
 /** What Daybook is measured next to. The first ones are taken when nobody is named. */
@@ -31,6 +32,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   "fan-out": { run: fanOut, quick: true },
   replay: { run: replay, quick: true },
   reopen: { run: reopen, quick: false },
+  "idle-tails": { run: idleTails, quick: false },
+  recovery: { run: recovery, quick: false },
 };
 
 export const besideGroup: Group = {

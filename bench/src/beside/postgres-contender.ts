@@ -91,6 +91,8 @@ function postgresDatabase(
         // Checkpoints far apart: fewer whole pages in the log.
         max_wal_size: "8GB",
         checkpoint_timeout: "15min",
+        // A log that has run for a while reuses its files; this one is young, and would stop to fill each with zeros.
+        wal_init_zero: "off",
         max_connections: 100,
         jit: "off",
       };

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { DurableStreamTestServer, FileBackedStreamStore } from "@durable-streams/server";
 
-/** More streams than any scenario has: with its default of 100 the store closes files that it is writing to. */
-const FILES_MAX = 20_000;
+/** More streams than any scenario appends to: with its default of 100 the store closes files that it is writing to. */
+const FILES_MAX = 5_000;
 
 /** A process of its own: `node durable-streams.js FOLDER`, the reference server over files. */
 const [folder] = process.argv.slice(2);
