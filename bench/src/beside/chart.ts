@@ -18,7 +18,7 @@ const WIDTH = 560;
 const HEIGHT = 340;
 const PLOT = { left: 70, right: 130, top: 40, bottom: 50 };
 const COLUMNS = 2;
-/** By the order of the series; told apart without colours too, by their labels. */
+/** By the order of the series, one that has no points included; told apart without colours too, by their labels. */
 const COLOURS = ["#0b5fff", "#d6331f", "#2f8f3a", "#b8860b", "#7b3fb5", "#444444"];
 
 /** All charts on one page. */
@@ -67,21 +67,22 @@ function xsOf({ points }: Series): number[] {
 }
 
 function drawSeries({ points }: Series, colour: string, x: Scale, y: Scale): string {
-  const path = points
-    .filter(([, value]) => value > 0)
-    .map(([at, value]) => `${fixed(x(at))},${fixed(y(value))}`);
+  const path = drawable(points).map(([at, value]) => `${fixed(x(at))},${fixed(y(value))}`);
   return `<polyline points="${path.join(" ")}" fill="none" stroke="${colour}" stroke-width="2"/>`;
+}
+
+/** What has a place on an axis of powers too. */
+function drawable(points: Series["points"]): Series["points"] {
+  return points.filter(([, value]) => value > 0);
 }
 
 /** Names where the lines end, moved apart so that each can be read. */
 function labels(series: readonly Series[], y: Scale): string[] {
   const ends = series
-    .map(({ name, points }, index) => ({
-      name,
-      index,
-      at: y(Math.max(points.at(-1)?.[1] ?? 0, Number.MIN_VALUE)),
-    }))
-    .filter(({ at }) => Number.isFinite(at))
+    .flatMap(({ name, points }, index) => {
+      const last = drawable(points).at(-1);
+      return last === undefined ? [] : [{ name, index, at: y(last[1]) }];
+    })
     .sort((left, right) => left.at - right.at);
   let lowest = -Infinity;
   return ends.map(({ name, index, at }) => {

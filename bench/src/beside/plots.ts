@@ -50,9 +50,13 @@ function latencies(name: string, { lines }: Comparison): Chart[] {
     yTitle: "ms",
     xTicks: PERCENTILES.map(([quantile, label]) => [nines(quantile), label] as const),
     logarithmicY: true,
-    series: lines
-      .filter((line) => line.variant === variant && hasCurve(line))
-      .map((line) => ({ name: line.contender, points: curveOf(line) })),
+    // Every contender has its place, also without a line here: its colour is the same in all charts.
+    series: contendersOf(lines).map((contender) => ({
+      name: contender,
+      points: lines
+        .filter((line) => line.variant === variant && line.contender === contender && hasCurve(line))
+        .flatMap(curveOf),
+    })),
   }));
 }
 
