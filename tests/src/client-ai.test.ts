@@ -82,6 +82,8 @@ const textOf = (message: UIMessage | undefined): string =>
 const all = (session: Session): Promise<SessionEvent[]> => session.range(1, Infinity);
 const messages = async (session: Session): Promise<UIMessage[]> =>
   readMessages<UIMessage>(await all(session), readUIMessageStream);
+const openAnswers = (events: readonly SessionEvent[]): boolean[][] =>
+  readChat(events).map(({ answers }) => answers.map(({ isOpen }) => isOpen));
 
 describe("recordStream", () => {
   test("what was streamed is read back the same, in a few events, with one end", async () => {
@@ -245,11 +247,7 @@ describe("recordStream", () => {
     }
     await within("all are recorded", Promise.all(recordings));
     expect((await messages(one)).map(textOf).sort()).toEqual(["interleaved", "interleaved", "later"]);
-    expect(readChat(await all(one)).map((entry) => entry.kind === "chunks" && entry.isOpen)).toEqual([
-      false,
-      false,
-      false,
-    ]);
+    expect(openAnswers(await all(one))).toEqual([[false], [false], [false]]);
   });
 });
 
@@ -329,8 +327,7 @@ describe("runAgent", () => {
     });
     await next.end();
     expect(await answers(user)).toEqual(["I was ab", "You said: one"]);
-    const chat = readChat(await all(user));
-    expect(chat.map((entry) => entry.kind === "chunks" && entry.isOpen)).toEqual([false, false, false]);
+    expect(openAnswers(await all(user))).toEqual([[], [false], [false]]);
     expect(typesOf(await all(user)).filter((type) => type === "abort")).toHaveLength(1);
   });
 
@@ -396,6 +393,87 @@ describe("runAgent", () => {
     await eventually("the next is handled", () => turns === 2);
     await second.end();
     expect(turns).toBe(2);
+  });
+
+  test("an edited question is answered anew, and so is one that is asked again", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    const agent = run(await open(id, "agent", "echo"), echo);
+    const ask = (text: string): Promise<{ seq: number }> =>
+      user.append({
+        type: "chat.user.message",
+        payload: {
+          kind: "chat.user.message",
+          message: { id: "u1", role: "user", parts: [{ type: "text", text }] },
+        },
+      });
+    const texts = async (): Promise<string[]> => (await messages(user)).map(textOf);
+    for (const text of ["one", "one, please", "one, please"]) {
+      const { seq } = await ask(text);
+      await eventually("it is answered", async () =>
+        (await all(user)).some((event) => event.seq > seq && typesOf([event])[0] === "finish"),
+      );
+      expect(await texts()).toEqual([text, `You said: ${text}`]);
+    }
+    await agent.end();
+  });
+
+  test("a tool's result that the user's side adds is a turn of its own, and the answer goes on in the same message", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    const call = { toolCallId: "c", input: {} };
+    const asked: string[] = [];
+    const agent = run(await open(id, "agent", "weather"), async (turn) => {
+      const originalMessages = await turn.messages<UIMessage>(readUIMessageStream);
+      const last = originalMessages.at(-1);
+      asked.push(`${turn.message.role} ${turn.message.id}`);
+      // What \`toUIMessageStream({ originalMessages })\` does with ids.
+      const start: UIMessageChunk = { type: "start", messageId: last?.role === "assistant" ? last.id : "a1" };
+      const said = words("Rain in Graz.").slice(1, -1);
+      await turn.record(
+        streamOf(
+          turn.message.role === "user"
+            ? [start, { type: "tool-input-available", toolName: "here", ...call }, { type: "finish" }]
+            : [start, ...said, { type: "finish" }],
+        ),
+      );
+    });
+    const seeded = {
+      id: "a0",
+      role: "assistant",
+      parts: [{ type: "text", text: "Ask me about the weather." }],
+    };
+    const append = (message: object): Promise<unknown> =>
+      user.append({
+        type: "chat.user.message",
+        payload: { kind: "chat.user.message", message },
+      });
+    // An assistant's message that completes none asks for nothing.
+    await append(seeded);
+    await say(user, "Weather?");
+    await eventually("it asks where", async () => (await answers(user)).length === 2);
+    const part = { type: "tool-here", ...call, state: "output-available", output: "Graz" };
+    await append({ id: "a1", role: "assistant", parts: [part] });
+    await eventually(
+      "the rest of the answer",
+      async () => (await answers(user))[1]?.includes("Rain") === true,
+    );
+    await agent.end();
+    expect(asked).toEqual([expect.stringMatching(/^user m/), "assistant a1"]);
+    expect(await answers(user)).toEqual(["Ask me about the weather.", "<tool-here>Rain in Graz."]);
+    expect((await messages(user)).at(-1)?.parts[0]).toMatchObject(part);
+  });
+
+  test("which messages are answered can be said", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    const agent = run(await open(id, "agent", "echo"), echo, {
+      answers: (message) => textOf(message as UIMessage).startsWith("@echo"),
+    });
+    for (const text of ["hello", "@echo one", "never mind", "@echo two"]) await say(user, text);
+    await eventually("both are answered", async () => (await answers(user)).length === 2);
+    await agent.end();
+    expect(await answers(user)).toEqual(["You said: @echo one", "You said: @echo two"]);
   });
 
   test("agents of different names answer the same question, each once", async () => {

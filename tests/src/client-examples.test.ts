@@ -81,7 +81,7 @@ function moduleOf({ code }: Example): string {
       "localStorageStore",
       "memoryStore",
     ]),
-    given("@daybook/client/ai", ["recordStream", "runAgent", "readMessages"]),
+    given("@daybook/client/ai", ["recordStream", "runAgent", "readChat", "readMessages"]),
     given("@daybook/client/conversations", [
       "createClient",
       "type ConversationsClient",

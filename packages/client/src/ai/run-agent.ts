@@ -2,7 +2,9 @@ import { asDaybookError, DaybookError } from "../errors.js";
 import type { Session } from "../session.js";
 import type { SessionEvent, StateChange } from "../wire.js";
 import { chunkOf, isEnd, type MessageLike, userMessageOf } from "./chat-envelope.js";
-import { type MessageReader, readMessages } from "./chat-events.js";
+import { historyTo } from "./history.js";
+import { readChat } from "./read-chat.js";
+import { type MessageReader, readMessages } from "./read-messages.js";
 import {
   type ChunkStream,
   inputOf,
@@ -12,7 +14,7 @@ import {
 } from "./record-stream.js";
 import { stopSignal } from "./stop-signal.js";
 
-/** One user message, and the means to answer it. */
+/** One message that asks for an answer, and the means to answer it. */
 export interface AgentTurn {
   readonly session: Session;
   readonly event: SessionEvent;
@@ -21,7 +23,11 @@ export interface AgentTurn {
   readonly signal: AbortSignal;
   /** Records an answer. With its last event this message counts as handled. */
   readonly record: (stream: ChunkStream) => Promise<RecordedMessage>;
-  /** The conversation up to this message, put together by the AI SDK's `readUIMessageStream`. */
+  /**
+   * The conversation up to this message, put together by the AI SDK's `readUIMessageStream`: all of it, or of a very long
+   * one the newest 20,000 events and what belongs to the first of them. Given to `toUIMessageStream` as `originalMessages`,
+   * it lets an answer go on with the message that asked, where that is an assistant's.
+   */
   readonly messages: <Message extends MessageLike>(read: MessageReader<Message>) => Promise<Message[]>;
 }
 
@@ -30,14 +36,16 @@ export interface RunAgentOptions extends Pick<RecordOptions, "batchMs" | "errorT
   readonly consumer?: string;
   /** Where a consumer that is new to the session begins: messages after this seq. 0 if left out. */
   readonly cursor?: number;
+  /**
+   * Which messages are answered. Left out: those of users, and those of an assistant that take the place of one that was
+   * there, which is how the result of a tool that the user's side has run comes back.
+   */
+  readonly answers?: (message: MessageLike, event: SessionEvent) => boolean | Promise<boolean>;
   /** Ends it, after the turn that is going on. */
   readonly signal?: AbortSignal;
   /** A turn failed: readers see an `error` chunk, and this is for the log. Left out: `console.error`. */
   readonly onError?: (error: unknown, turn: AgentTurn) => void;
 }
-
-/** Events that one `messages()` looks at. */
-const HISTORY_EVENTS_MAX = 20_000;
 
 /**
  * Answers each user message of a session once, across restarts. What has been handled is a state key of the session,
@@ -62,11 +70,12 @@ export async function runAgent(
   const consumer = new Consumer(session, options.consumer ?? session.identity?.id ?? "agent");
   await consumer.load(options.cursor ?? 0);
   const { signal } = options;
+  const answers = options.answers ?? ((message, event) => isQuestion(session, message, event));
   for await (const event of session.events({ cursor: consumer.seq, ...(signal && { signal }) })) {
     const lost = consumer.takenOverBy(event);
     if (lost !== undefined) throw lost;
     const message = userMessageOf(event);
-    if (message?.role !== "user" || event.seq <= consumer.seq) continue;
+    if (message === undefined || event.seq <= consumer.seq || !(await answers(message, event))) continue;
     await consumer.claim();
     // Whoever had the name before may have come further.
     if (event.seq > consumer.seq) await runTurn({ session, consumer, handler, options }, event, message);
@@ -115,8 +124,7 @@ function turnOf(
       if (recorded.end === "error") report(recorded.error, turn, options);
       return recorded;
     },
-    messages: async (read) =>
-      readMessages(await session.range(Math.max(1, event.seq - HISTORY_EVENTS_MAX), event.seq), read),
+    messages: async (read) => readMessages(await historyTo(session, event.seq), read),
   };
   return turn;
 }
@@ -124,6 +132,15 @@ function turnOf(
 function report(error: unknown, turn: AgentTurn, { onError }: RunAgentOptions): void {
   if (onError === undefined) console.error(`The answer to seq ${turn.event.seq} failed:`, error);
   else onError(error, turn);
+}
+
+async function isQuestion(
+  session: Session,
+  { id, role }: MessageLike,
+  { seq }: SessionEvent,
+): Promise<boolean> {
+  if (role !== "assistant") return role === "user";
+  return readChat(await historyTo(session, seq - 1)).some((before) => before.id === id);
 }
 
 /** An answer that is nothing but the error. */
