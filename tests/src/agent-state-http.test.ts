@@ -250,6 +250,16 @@ describe("the limits of a transaction", () => {
     );
   });
 
+  it("are kept at the edge: depth, which is that of gRPC", async () => {
+    const nested = (levels: number): string =>
+      `{"operations":[{"agent_id":"a","key":"deep","value":{"a":${"[".repeat(levels - 1)}${"]".repeat(levels - 1)}}}]}`;
+    expect(await codeOf("POST", "/v1/state/transactions", nested(LIMITS.jsonDepthMax))).toMatch(/^201 /);
+    expect(await codeOf("POST", "/v1/state/transactions", nested(LIMITS.jsonDepthMax + 1))).toBe(
+      "400 invalid_state",
+    );
+    expect(await get("/v1/state/default/a/deep")).toMatchObject({ version: 1 });
+  });
+
   it("are kept at the edge: operations", async () => {
     const operations = Array.from({ length: LIMITS.transactionOperationsMax }, (_, index) => ({
       ...{ agent_id: "many", key: `k${index % 7}`, value: { index } },
@@ -322,14 +332,14 @@ describe("an agent's state over HTTP", () => {
     expect(await codeOf("GET", pathOf(agent, "/k?at=2000-01-01T00:00:00Z"))).toBe("404 state_key_not_found");
   });
 
-  it.each(["-1", "1.5", "yesterday", "", "2030-13-01T00:00:00Z", "99999999"])(
-    "refuses a point that never was or is none: %s",
-    async (point) => {
-      for (const path of ["?at=", "/k?at=", "/k?version=1&at=", "/diff?from=", "/diff?to="]) {
-        expect(await codeOf("GET", pathOf("a", path + point))).toBe("400 invalid_cursor");
-      }
-    },
-  );
+  it.each([
+    ...["-1", "1.5", "yesterday", "", "99999999", "9".repeat(30)],
+    ...["2030-13-01T00:00:00Z", "2030-02-30T00:00:00Z", "2030-01-31T12:00:00", "2030-01-31T24:00:00Z"],
+  ])("refuses a point that never was or is none: %s", async (point) => {
+    for (const path of ["?at=", "/k?at=", "/k?version=1&at=", "/diff?from=", "/diff?to="]) {
+      expect(await codeOf("GET", pathOf("a", path + point))).toBe("400 invalid_cursor");
+    }
+  });
 
   it("lists what exists in the order of the keys' bytes, in pages that stand at one commit", async () => {
     const agent = newAgent();

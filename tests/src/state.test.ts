@@ -1,7 +1,10 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { newDataDir, Random, startServer, type TestServer } from "@daybook/test-kit";
+import { LIMITS } from "@daybook/protocol";
+import { eventBody, newDataDir, Random, startServer, type TestServer } from "@daybook/test-kit";
 import { describe, expect, it } from "vitest";
+import { EventStream } from "./support/event-stream.js";
+import { openTail } from "./support/tail-socket.js";
 
 interface Entry {
   readonly key: string;
@@ -63,6 +66,13 @@ async function readAt(server: TestServer, at: number, limit = 100): Promise<Entr
     cursor = page.next_cursor;
   }
 }
+
+/** Neither a seq of an empty session nor a time with its place on earth. */
+const NO_POINTS = [
+  ...["1", "-1", "1.5", "01", "1e0", "99999999999999999999", "", "yesterday", "2030-01-31"],
+  ...["2030-13-01T00:00:00Z", "2030-02-30T00:00:00Z", "2030-01-31T24:00:00Z", "2030-01-31T12:60:00Z"],
+  ...["2030-01-31T12:00:00", "2030-01-31T12:00Z", "2030-01-31T12:00:00+02:00", "2030-01-31T12:00:00%2B25:00"],
+];
 
 describe("the state of a session", () => {
   it("is at every seq what the events up to it made of it, in pages of any size, and the same when views are rebuilt", async () => {
@@ -159,25 +169,158 @@ describe("the state of a session", () => {
       at_seq: 0,
       state: [],
     });
-    expect((await server.call("GET", "/v1/sessions/s/state?at=2100-01-01T00:00:00Z")).json).toMatchObject({
-      at_seq: 12,
-    });
+    // RFC 3339 has small letters, fractions and offsets too.
+    for (const later of ["00:00:00Z", "00:00:00.123456789z", "02:00:00%2B02:00", "00:00:00-23:59"]) {
+      const at = `2100-01-01${later.endsWith("z") ? "t" : "T"}${later}`;
+      expect((await server.call("GET", `/v1/sessions/s/state?at=${at}`)).json).toMatchObject({ at_seq: 12 });
+    }
   });
 
   it("refuses points that never were, and bad ones", async () => {
     await using server = await startServer();
     await server.call("POST", "/v1/sessions", { id: "s" });
-    for (const at of ["1", "-1", "1.5", "yesterday", "2030-13-01T00:00:00Z", ""]) {
-      expect((await server.call("GET", `/v1/sessions/s/state?at=${at}`)).json).toMatchObject({
-        error: "invalid_cursor",
-      });
+    for (const point of NO_POINTS) {
+      for (const path of [
+        "state?at=",
+        "state/k?at=",
+        "state?key=k&at=",
+        "state-diff?from=",
+        "state-diff?to=",
+      ]) {
+        const { status, json } = await server.call("GET", `/v1/sessions/s/${path}${point}`);
+        expect([point, status, json.error]).toEqual([point, 400, "invalid_cursor"]);
+      }
     }
+    expect((await server.call("GET", "/v1/sessions/s/state?at=1")).json).toMatchObject({ last_seq: 0 });
     expect((await server.call("GET", "/v1/sessions/s/state?cursor=zzz")).json).toMatchObject({
       error: "invalid_cursor",
     });
     expect((await server.call("GET", "/v1/sessions/none/state")).json).toMatchObject({
       error: "session_not_found",
     });
+  });
+
+  it("refuses keys, versions, prefixes and pages that cannot be", async () => {
+    await using server = await startServer();
+    await server.call("POST", "/v1/sessions", { id: "s" });
+    await server.append("s", eventBody(1, { state: { set: { k: 1 } } }));
+    await server.append("s", eventBody(2, { state: { set: { k: 2 } } }));
+    const long = "k".repeat(LIMITS.stateKeyBytesMax);
+    const codeOf = async (path: string): Promise<string> => {
+      const { status, json } = await server.call("GET", `/v1/sessions/s/${path}`);
+      return status === 200 ? "ok" : `${status} ${json.error}`;
+    };
+    for (const [path, code] of [
+      [`state?key=${long}`, "404 state_key_not_found"],
+      [`state?key=${long}x`, "400 invalid_request"],
+      [`state?key=${long.repeat(5)}`, "400 invalid_request"],
+      [`state/${long}`, "404 state_key_not_found"],
+      [`state/${long}x`, "400 invalid_request"],
+      [`state/${long}/history`, "ok"],
+      [`state/${long.repeat(5)}/history`, "400 invalid_request"],
+      ["state?key=", "400 invalid_request"],
+      ["state/", "400 invalid_request"],
+      ["state?key=a%00", "400 invalid_request"],
+      ["state/a%0A", "400 invalid_request"],
+      [`state?prefix=${long}`, "ok"],
+      [`state?prefix=${long}x`, "400 invalid_request"],
+      ["state-diff?prefix=%1F", "400 invalid_request"],
+      ["state?limit=1", "ok"],
+      ["state?limit=0", "400 invalid_limit"],
+      ["state?limit=1000", "ok"],
+      ["state?limit=1001", "400 invalid_limit"],
+      ["state?limit=1&limit=1", "400 invalid_limit"],
+      ["state/k/history?limit=0", "400 invalid_limit"],
+      ["state/k/history?limit=1001", "400 invalid_limit"],
+      ["state/k/history?cursor=-1", "400 invalid_cursor"],
+      ["state/k?version=0", "400 invalid_request"],
+      ["state/k?version=x", "400 invalid_request"],
+      ["state/k?version=3", "404 state_key_not_found"],
+      ["state/k?version=9007199254740991", "404 state_key_not_found"],
+      ["state/k?version=9007199254740992", "400 invalid_request"],
+      // This version was made later.
+      ["state/k?version=2&at=1", "404 state_key_not_found"],
+      ["state/k?version=1&at=2", "ok"],
+    ] as const) {
+      expect([path.slice(0, 60), await codeOf(path)]).toEqual([path.slice(0, 60), code]);
+    }
+  });
+
+  it("reads by ?key= what a path cannot carry", async () => {
+    await using server = await startServer();
+    await server.call("POST", "/v1/sessions", { id: "s" });
+    const keys = [".", "..", "history", "a/b", "%2F", "é😀"];
+    const set = Object.fromEntries(keys.map((key) => [key, key]));
+    await server.append("s", eventBody(1, { state: { set } }));
+    for (const key of keys) {
+      const { json } = await server.call("GET", `/v1/sessions/s/state?key=${encodeURIComponent(key)}&at=1`);
+      expect(json).toEqual({ key, version: 1, seq: 1, deleted: false, value: key });
+    }
+  });
+
+  it("comes with the event that changed it: in reads, on every tail, and in no other form than it was sent", async () => {
+    await using server = await startServer();
+    await server.call("POST", "/v1/sessions", { id: "s" });
+    const state = '{ "set": {"b":1.0,"a":[null]},"delete":["c"], "if":{"a":0} }';
+    using tail = await openTail(server.url, "s");
+    using stream = await EventStream.open(`${server.url}/v1/sessions/s/tail`);
+    await server.append("s", `{"type":"t","payload":{},"producer_id":"p","producer_seq":1,"state":${state}}`);
+    await server.append("s", eventBody(2));
+    await tail.reached(2);
+    await stream.received(2);
+    const { text } = await server.call("GET", "/v1/sessions/s/events");
+    for (const shown of [text, stream.messages[0]?.data, tail.frames[0]])
+      expect(shown).toContain(`"state":${state}`);
+    expect(tail.events[1]).not.toHaveProperty("state");
+  });
+
+  it("is written with its event or not at all, alone and in a list", async () => {
+    await using server = await startServer();
+    await server.call("POST", "/v1/sessions", { id: "s" });
+    await server.append("s", eventBody(1, { state: { set: { k: 1 }, if: { k: 0 } } }));
+    const conflict = { error: "state_conflict", key: "k", current_version: 1, current_seq: 1 };
+    for (const version of [0, 2]) {
+      const change = { set: { other: 1 }, delete: ["k"], if: { other: 0, k: version } };
+      const { status, json } = await server.append("s", eventBody(2, { state: change }));
+      expect(status).toBe(409);
+      expect(json).toMatchObject(conflict);
+    }
+    const list = [
+      eventBody(2, { state: { set: { other: 1 } } }),
+      eventBody(3, { state: { set: { k: 2 }, if: { k: 2 } } }),
+    ];
+    const { status, json } = await server.append("s", { events: list });
+    expect(status).toBe(409);
+    expect(json).toMatchObject({ ...conflict, index: 1 });
+    // In a list an event's conditions are compared with what those before it did.
+    const good = [
+      eventBody(2, { state: { delete: ["k"], if: { k: 1 } } }),
+      eventBody(3, { state: { set: { k: 2 }, if: { k: 0 } } }),
+    ];
+    expect((await server.append("s", { events: good })).status).toBe(201);
+    expect((await server.call("GET", "/v1/sessions/s/state")).json).toMatchObject({
+      at_seq: 3,
+      state: [{ key: "k", version: 3, seq: 3, value: 2 }],
+    });
+  });
+
+  it("loses no increment of 50 writers that all change one key with `if`", async () => {
+    await using server = await startServer();
+    await server.call("POST", "/v1/sessions", { id: "s" });
+    const writer = async (name: string): Promise<void> => {
+      for (let status = 0; status !== 201;) {
+        const { json } = await server.call("GET", "/v1/sessions/s/state/counter");
+        const { version = 0, value = 0 } = json as unknown as { version?: number; value?: number };
+        const state = { set: { counter: value + 1 }, if: { counter: version } };
+        ({ status } = await server.append("s", eventBody(1, { producer_id: name, state })));
+      }
+    };
+    await Promise.all(Array.from({ length: 50 }, (_, index) => writer(`writer-${index}`)));
+    const { json } = await server.call("GET", "/v1/sessions/s/state/counter");
+    expect(json).toMatchObject({ version: 50, seq: 50, value: 50 });
+    const { versions } = (await server.call("GET", "/v1/sessions/s/state/counter/history"))
+      .json as unknown as { versions: Entry[] };
+    expect(versions.map(({ value }) => value)).toEqual(versions.map(({ seq }) => seq));
   });
 
   it("keeps the exact text of values, and lists by prefix", async () => {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectSocket, createServer } from "node:net";
 import { compressionAlgorithms } from "@grpc/grpc-js";
+import { LIMITS } from "@daybook/protocol";
 import { SETTINGS } from "@daybook/server";
 import { eventually, startServer, startServerProcess, type TestServer, within } from "@daybook/test-kit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -145,6 +146,26 @@ describe("the same service on the main port", () => {
     expect((await post("GetState", "text/plain", "x")).status).toBe(415);
     expect((await post("Nothing", "application/json", "{}")).status).toBe(404);
     expect((await fetch(`${server.url}${SERVICE}/Health`)).status).toBe(405);
+  });
+
+  it("refuses values in JSON that it refuses in binary", async () => {
+    const { txnId } = await connect("BeginTransaction", {});
+    const write = async (value: string): Promise<string> => {
+      const body = `{"txnId":${JSON.stringify(txnId)},"agentId":"a","key":"json","value":${value}}`;
+      const answer = await post("Write", "application/json", body);
+      const { code = "ok" } = (await answer.json()) as { code?: string };
+      return `${answer.status} ${code}`;
+    };
+    const levels = (count: number): string => `{"a":${"[".repeat(count - 1)}${"]".repeat(count - 1)}}`;
+    for (const bad of ["[]", "1", "null", '"x"', "{", '{"a":NaN}', '{"a":1e999}', '{"a":[{"b":-1e999}]}'])
+      expect([bad, await write(bad)]).toEqual([bad, "400 invalid_argument"]);
+    for (const count of [LIMITS.jsonDepthMax + 1, 1_000, 1_000_000])
+      expect([count, await write(levels(count))]).toEqual([count, "400 invalid_argument"]);
+    expect(await write(levels(LIMITS.jsonDepthMax))).toBe("200 ok");
+    expect(await connect("Commit", { txnId })).toHaveProperty("commitTs");
+    const { text } = await server.call("GET", "/v1/state/default/a/json");
+    expect(text).toContain(`"version":1,`);
+    expect(text).toContain(`"value":${levels(LIMITS.jsonDepthMax)}`);
   });
 
   it("speaks gRPC-web, with a stream too", async () => {

@@ -2,6 +2,7 @@ import { parseJson } from "@daybook/protocol/parse-json";
 import type { Command } from "commander";
 import {
   agentPath,
+  type AgentTarget,
   DEPTH,
   get,
   listPages,
@@ -12,10 +13,12 @@ import {
 import { agentCommand, type AgentOptions } from "./agent-command.js";
 import type { Context } from "./context.js";
 import { onOneLine } from "./event-text.js";
+import { ServerRefusal } from "./failures.js";
 import { paintFor } from "./paint.js";
 import { nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
 import { plain } from "./render-event.js";
 import { indentJson, renderDiff, shownValue } from "./render-state.js";
+import type { ServerClient } from "./server-client.js";
 import { showTable } from "./show-table.js";
 
 const AT = "as of a commit, or of a time (default: now)";
@@ -76,9 +79,6 @@ function addGet(state: Command, context: Context): void {
     );
 }
 
-const HISTORY = { members: { versions: { items: { members: RECORD_MEMBERS } } } } as const;
-const PAGE_VERSIONS = 200;
-
 function addHistory(state: Command, context: Context): void {
   agentCommand(state, "history")
     .summary("show every version of a key")
@@ -93,23 +93,56 @@ function addHistory(state: Command, context: Context): void {
         command: Command,
       ) => {
         const client = await context.client(command);
-        const path = agentPath(
-          { namespace: options.namespace, agent },
-          `/${encodeURIComponent(key)}/history`,
-        );
+        const target = { namespace: options.namespace, agent };
         let left = options.limit ?? Infinity;
-        for (let cursor = 0; left > 0;) {
-          const text = await get(client, path + queryOf({ cursor, limit: Math.min(PAGE_VERSIONS, left) }));
-          const { versions } = parseJson(text, HISTORY, DEPTH) as { versions: StateRecord[] };
-          const last = versions.at(-1);
-          if (last === undefined) return;
-          for (const one of versions)
-            await context.print(context.wantsJson(command) ? recordJson(one) : versionLine(one));
-          cursor = last.version;
-          left -= versions.length;
+        for await (const one of versionsOf(client, target, key, left)) {
+          await context.print(context.wantsJson(command) ? recordJson(one) : versionLine(one));
+          if (--left === 0) return;
         }
       },
     );
+}
+
+const HISTORY = { members: { versions: { items: { members: RECORD_MEMBERS } } } } as const;
+const PAGE_VERSIONS = 200;
+
+/** A key's versions, oldest first. */
+async function* versionsOf(
+  client: ServerClient,
+  target: AgentTarget,
+  key: string,
+  limit: number,
+): AsyncGenerator<StateRecord> {
+  // No path can carry these two, whatever their spelling.
+  if (key === "." || key === "..") {
+    yield* versionsByNumber(client, target, key);
+    return;
+  }
+  const path = agentPath(target, `/${encodeURIComponent(key)}/history`);
+  for (let cursor = 0; ;) {
+    const text = await get(client, path + queryOf({ cursor, limit: Math.min(PAGE_VERSIONS, limit) }));
+    const { versions } = parseJson(text, HISTORY, DEPTH) as { versions: StateRecord[] };
+    const last = versions.at(-1);
+    if (last === undefined) return;
+    yield* versions;
+    cursor = last.version;
+  }
+}
+
+async function* versionsByNumber(
+  client: ServerClient,
+  target: AgentTarget,
+  key: string,
+): AsyncGenerator<StateRecord> {
+  for (let version = 1; ; version++) {
+    try {
+      const text = await get(client, agentPath(target, queryOf({ key, version })));
+      yield parseJson(text, { members: RECORD_MEMBERS }, DEPTH) as StateRecord;
+    } catch (error) {
+      if (error instanceof ServerRefusal && error.code === "state_key_not_found") return;
+      throw error;
+    }
+  }
 }
 
 function versionLine({ version, commit_ts, value }: StateRecord): string {

@@ -110,6 +110,21 @@ describe("daybook state", () => {
     });
   });
 
+  it("shows the versions of keys that no path can carry", async () => {
+    const agent = newAgent();
+    for (const key of [".", "..", "diff", "a/history", "%2E"]) {
+      const [first, last] = [
+        await commit(agent, { key, value: {} }),
+        await commit(agent, { key, delete: true }),
+      ];
+      expect((await state("history", agent, key)).stdout).toBe(
+        `v1  commit ${first}  {}\nv2  commit ${last}  (deleted)\n`,
+      );
+      expect((await state("history", agent, key, "--limit", "1")).stdout).toBe(`v1  commit ${first}  {}\n`);
+    }
+    expect(await state("history", agent, "none")).toMatchObject({ stdout: "", exitCode: 0 });
+  });
+
   it("shows what changed between two points", async () => {
     const agent = newAgent();
     const from = await commit(agent, { key: "gone", value: { n: 1 } }, { key: "k", value: { n: 1 } });

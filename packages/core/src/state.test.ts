@@ -1,7 +1,7 @@
 import { LIMITS, RawJson } from "@daybook/protocol";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { byteLength, keysOf, readStateChange } from "./state.js";
+import { byteLength, compareKeys, keysOf, readStateChange } from "./state.js";
 
 const read = (text: string): ReturnType<typeof readStateChange> =>
   readStateChange(new RawJson(text, "object"));
@@ -54,6 +54,29 @@ describe("an event's state", () => {
     const key = "é".repeat(LIMITS.stateKeyBytesMax / 2);
     expect(read(`{"set":{"${key}":1}}`).operations).toEqual([{ kind: "set", key }]);
     expect(() => read(`{"set":{"${key}x":1}}`)).toThrow("over 1024 bytes");
+  });
+
+  it("takes values up to their limit in bytes", () => {
+    const value = (bytes: number): string => `"é${"x".repeat(bytes - 4)}"`;
+    expect(read(`{"set":{"k":${value(LIMITS.stateValueBytesMax)}}}`).operations).toHaveLength(1);
+    expect(() => read(`{"set":{"k":${value(LIMITS.stateValueBytesMax + 1)}}}`)).toThrow("over 1 MiB");
+  });
+
+  it("has its keys in the order of their bytes in UTF-8", () => {
+    const key = fc.string({
+      unit: fc.constantFrom("a", "b", "\u00e9", "\ud7ff", "\ue000", "\uffff", "😀", "😁"),
+    });
+    // In hexadecimal, so that comparing the letters compares the bytes.
+    const utf8 = (text: string): string =>
+      encodeURIComponent(text).replaceAll(/%(..)|(.)/g, (_all, code: string | undefined, letter: string) =>
+        (code ?? letter.charCodeAt(0).toString(16)).toLowerCase(),
+      );
+    fc.assert(
+      fc.property(key, key, (one, other) => {
+        const [left, right] = [utf8(one), utf8(other)];
+        expect(Math.sign(compareKeys(one, other))).toBe(left < right ? -1 : left > right ? 1 : 0);
+      }),
+    );
   });
 
   it("counts bytes as UTF-8 does", () => {

@@ -105,6 +105,19 @@ function checkedKey(key: string, place: string): string {
   return key;
 }
 
+/** Below 0 if the one stands before the other: by the bytes of their UTF-8, without making them. */
+export function compareKeys(one: string, other: string): number {
+  const length = Math.min(one.length, other.length);
+  for (let index = 0; index < length; index++) {
+    const [left, right] = [one.charCodeAt(index), other.charCodeAt(index)];
+    if (left !== right) return byteOrder(left) - byteOrder(right);
+  }
+  return one.length - other.length;
+}
+
+/** Halves of a pair stand for four bytes, and so behind whatever takes three. */
+const byteOrder = (unit: number): number => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit);
+
 /** UTF-8 bytes of a text, without making them. */
 export function byteLength(text: string): number {
   let bytes = text.length;

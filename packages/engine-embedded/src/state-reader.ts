@@ -1,4 +1,4 @@
-import { type KeyVersion, type LogId, operationsIn, type StoredOperation } from "@daybook/core";
+import { compareKeys, type KeyVersion, type LogId, operationsIn, type StoredOperation } from "@daybook/core";
 import type { ReadLimits, StateEntry, StatePage, StateQuery, StoredEvent } from "@daybook/engine";
 import { decodeKeyVersion, ownerKey, stateKey, type Views } from "@daybook/views";
 import { lineageOf, type Stretch } from "./lineage.js";
@@ -190,11 +190,6 @@ function* mergedByKey(walks: readonly Generator<WalkedKey>[]): Generator<WalkedK
       if (head.next.done !== true && head.next.value.key === first.key) head.next = head.walk.next();
     }
   }
-}
-
-/** As the index orders them: by their bytes. */
-function compareKeys(one: string, other: string): number {
-  return one === other ? 0 : Buffer.compare(Buffer.from(one), Buffer.from(other));
 }
 
 function* versionsAfter(log: LiveLog, key: string, after: number, atSeq: number): Generator<Found> {

@@ -4,7 +4,7 @@ import { DaybookError, LIMITS, StateTransaction } from "@daybook/protocol";
 import { Type } from "typebox";
 import type { Access } from "../http/access.js";
 import { type Call, type QueryParameter, type Route, sendJson } from "../http/route.js";
-import { readAgentId, readAgentKey, readPrefix } from "../service/agent-names.js";
+import { readAgentId, readAgentKey, readPrefix } from "../service/state-names.js";
 import type { AgentState } from "../service/agent-state.js";
 import { readTransaction } from "../service/read-transaction.js";
 import { type AgentStreamsOptions, replayRoute, tailRoute } from "./agent-state-streams.js";

@@ -7,7 +7,7 @@ import type { DrainList } from "../http/drain.js";
 import type { Call, Route } from "../http/route.js";
 import type { Metrics } from "../metrics.js";
 import type { AgentCommit } from "../service/agent-commit.js";
-import { readAgentId } from "../service/agent-names.js";
+import { readAgentId } from "../service/state-names.js";
 import type { AgentState } from "../service/agent-state.js";
 import { PagedTail } from "../service/paged-tail.js";
 import { readCursor, refuseBeyond } from "../service/query.js";

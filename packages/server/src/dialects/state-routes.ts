@@ -4,6 +4,7 @@ import { DaybookError, LIMITS } from "@daybook/protocol";
 import { Type } from "typebox";
 import type { Access } from "../http/access.js";
 import { type Call, type QueryParameter, type Route, sendJson } from "../http/route.js";
+import { readKey, readPrefix } from "../service/state-names.js";
 import type { SessionService } from "../service/session-service.js";
 import { StateService } from "../service/state-service.js";
 import { decodeAfter, diffJson, encodeAfter } from "./state-json.js";
@@ -97,7 +98,7 @@ function listRoute(sessions: SessionService, state: StateService): Route {
       const atSeq = after?.atSeq ?? (await state.seqAt(id, query.one("at", "invalid_cursor")));
       const page = await state.page(id, {
         limit: pageLimit(query),
-        prefix: query.one("prefix", "invalid_request") ?? "",
+        prefix: prefixOf(query),
         ...(atSeq !== undefined && { atSeq }),
         ...(after !== undefined && { after: after.key }),
       });
@@ -131,7 +132,7 @@ async function keyJson(state: StateService, id: LogId, key: string, query: Call[
     maximum: Number.MAX_SAFE_INTEGER,
   });
   const atSeq = await state.seqAt(id, query.one("at", "invalid_cursor"));
-  const entry = await state.key(id, key, {
+  const entry = await state.key(id, readKey(key, "invalid_request"), {
     ...(atSeq !== undefined && { atSeq }),
     ...(wanted !== undefined && { version: wanted }),
   });
@@ -163,7 +164,8 @@ function historyRoute(sessions: SessionService, state: StateService): Route {
       const id = sessions.logId(caller, params.id ?? "");
       const after =
         query.integer("cursor", "invalid_cursor", { minimum: 0, maximum: Number.MAX_SAFE_INTEGER }) ?? 0;
-      const versions = await state.history(id, params.key ?? "", { after, limit: pageLimit(query) });
+      const key = readKey(params.key ?? "", "invalid_request");
+      const versions = await state.history(id, key, { after, limit: pageLimit(query) });
       const next = versions.at(-1)?.version ?? null;
       return sendJson(
         reply,
@@ -199,7 +201,7 @@ function diffRoute(sessions: SessionService, state: StateService): Route {
         removed: Type.Array(Entry),
       }),
     },
-    errors: ERRORS,
+    errors: [...ERRORS, "answer_too_large"],
     handle: async ({ caller, params, query, reply }) => {
       const id = sessions.logId(caller, params.id ?? "");
       const from = (await state.seqAt(id, query.one("from", "invalid_cursor"))) ?? 0;
@@ -207,12 +209,15 @@ function diffRoute(sessions: SessionService, state: StateService): Route {
       const differences = await state.diff(id, {
         from,
         to,
-        prefix: query.one("prefix", "invalid_request") ?? "",
+        prefix: prefixOf(query),
       });
       return sendJson(reply, 200, diffJson(differences, entryJson));
     },
   };
 }
+
+const prefixOf = (query: Call["query"]): string =>
+  readPrefix(query.one("prefix", "invalid_request") ?? "", "invalid_request");
 
 function pageLimit(query: Call["query"]): number {
   return (

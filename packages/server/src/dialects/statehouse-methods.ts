@@ -1,7 +1,7 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { DaybookError, LIMITS } from "@daybook/protocol";
 import type { StateEntry } from "@daybook/engine";
-import { readAgentId, readAgentKey, readPrefix, invalidState } from "../service/agent-names.js";
+import { readAgentId, readAgentKey, readPrefix, invalidState } from "../service/state-names.js";
 import type { AgentState, RecordPage } from "../service/agent-state.js";
 import type { Caller } from "../service/caller.js";
 import type { StagedTransactions } from "../service/staged-transactions.js";

@@ -8,7 +8,7 @@ import {
   file_statehouse_v1_statehouse,
   StatehouseService,
 } from "../generated/statehouse/v1/statehouse_pb.js";
-import { decodeStruct, encodeStruct } from "./struct-value.js";
+import { checkObject, decodeStruct, encodeStruct } from "./struct-value.js";
 
 /** A value as the messages of one form of the service have it. */
 export interface ValueForm {
@@ -21,7 +21,7 @@ export interface ValueForm {
 /** In JSON a Struct is a plain object; the library has parsed it already. */
 export const JSON_FORM: ValueForm = {
   service: StatehouseService,
-  read: (value) => JSON.stringify(value),
+  read: (value) => JSON.stringify(checkObject(value)),
   write: (text) => JSON.parse(text) as unknown,
 };
 

@@ -1,6 +1,6 @@
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { DaybookError, LIMITS } from "@daybook/protocol";
-import { invalidState } from "../service/agent-names.js";
+import { invalidState } from "../service/state-names.js";
 
 /**
  * `google.protobuf.Struct` in binary, to JSON text and back:
@@ -29,6 +29,15 @@ export function encodeStruct(text: string): Uint8Array {
   const writer = new BinaryWriter();
   encodeObject(writer, JSON.parse(text) as Readonly<Record<string, unknown>>);
   return writer.finish();
+}
+
+/** Refuses what a Struct in binary is refused for, in a value that was parsed. @throws DaybookError invalid_state */
+export function checkObject(value: unknown, depth = 1): unknown {
+  if (typeof value === "number") checkFinite(value);
+  if (typeof value !== "object" || value === null) return value;
+  checkDepth(depth);
+  for (const inner of Object.values(value)) checkObject(inner, depth + 1);
+  return value;
 }
 
 function decodeObject(reader: BinaryReader, depth: number): string {
@@ -81,13 +90,21 @@ function decodeValue(reader: BinaryReader, depth: number): string {
 }
 
 function numberText(number: number): string {
-  if (!Number.isFinite(number)) throw invalidState("value holds NaN or an infinity");
+  checkFinite(number);
   return Object.is(number, -0) ? "-0" : String(number);
+}
+
+function checkFinite(number: number): void {
+  if (!Number.isFinite(number)) throw invalidState("value holds NaN or an infinity");
+}
+
+function checkDepth(depth: number): void {
+  if (depth > LIMITS.jsonDepthMax) throw invalidState(`value nests over ${LIMITS.jsonDepthMax} levels`);
 }
 
 /** The messages of a repeated field 1. */
 function* messages(reader: BinaryReader, depth: number): Generator<BinaryReader> {
-  if (depth > LIMITS.jsonDepthMax) throw invalidState(`value nests over ${LIMITS.jsonDepthMax} levels`);
+  checkDepth(depth);
   for (const [field, type] of fields(reader)) {
     if (field === 1 && type === WireType.LengthDelimited) yield new BinaryReader(reader.bytes());
     else reader.skip(type, field);

@@ -27,9 +27,10 @@ export function bodyReader<Schema extends TSchema>(
   schema: Schema,
   shape: JsonShape,
   codes: BodyCodes,
+  depthMax: number = LIMITS.jsonDepthMax,
 ): (body: Buffer | undefined) => Static<Schema> {
   const check = checker(schema, codes);
-  return (body) => check(parseBody(body, shape, codes));
+  return (body) => check(parseBody(body, shape, codes, depthMax));
 }
 
 /** Checks a parsed value against a schema. */
@@ -47,10 +48,15 @@ export function checker<Schema extends TSchema>(
 }
 
 /** Strict JSON of a body, with the members that the shape names kept as they came. */
-export function parseBody(body: Buffer | undefined, shape: JsonShape, codes: BodyCodes): unknown {
+export function parseBody(
+  body: Buffer | undefined,
+  shape: JsonShape,
+  codes: BodyCodes,
+  depthMax: number = LIMITS.jsonDepthMax,
+): unknown {
   const text = textOf(body, codes.code);
   try {
-    return parseJson(text, shape, { depthMax: LIMITS.jsonDepthMax });
+    return parseJson(text, shape, { depthMax });
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
     const code = error.reason === "syntax" ? codes.code : codeAt(error.path, codes);

@@ -3,11 +3,12 @@ import type { Commit } from "@daybook/core";
 import {
   DaybookError,
   type JsonShape,
+  LIMITS,
   StateTransaction,
   type StateWrite,
   whyNotAName,
 } from "@daybook/protocol";
-import { invalidState, readAgentKey } from "./agent-names.js";
+import { invalidState, readAgentKey } from "./state-names.js";
 import { ownName } from "./own-name.js";
 import { bodyReader } from "./read-body.js";
 import { newTransactionId } from "./staged-transactions.js";
@@ -32,7 +33,10 @@ const SHAPE: JsonShape = {
   },
 };
 
-const readBody = bodyReader(StateTransaction, SHAPE, { code: "invalid_state" });
+/** A value may nest as deep as one that comes by gRPC: the body, the list and the operation around it do not count. */
+const DEPTH_MAX = LIMITS.jsonDepthMax + 3;
+
+const readBody = bodyReader(StateTransaction, SHAPE, { code: "invalid_state" }, DEPTH_MAX);
 
 /** Reads the body of a transaction sent in one call. @throws DaybookError invalid_state, state_too_large */
 export function readTransaction(body: Buffer | undefined): Pick<Commit, "id" | "producer"> & {

@@ -1,6 +1,6 @@
 import { type AgentKey, byteLength, encodeAgentKey } from "@daybook/core";
 import { DaybookError, LIMITS } from "@daybook/protocol";
-import { invalidState } from "./agent-names.js";
+import { invalidState } from "./state-names.js";
 
 /** One write or delete of a record; without a value it is a delete. */
 export interface RecordOperation {

@@ -1,5 +1,5 @@
 import { type AgentId, type AgentKey, byteLength } from "@daybook/core";
-import { DaybookError, LIMITS, whyNotPlainText } from "@daybook/protocol";
+import { DaybookError, type ErrorCode, LIMITS, whyNotPlainText } from "@daybook/protocol";
 
 /** Where an agent's state is when nothing else is said. */
 export const DEFAULT_NAMESPACE = "default";
@@ -14,16 +14,18 @@ export function readAgentId(namespace: string, agent: string): AgentId {
 
 /** Checks what names a record. @throws DaybookError invalid_state */
 export function readAgentKey(namespace: string, agent: string, key: string): AgentKey {
-  const id = readAgentId(namespace, agent);
-  checkPlain(key, "key");
-  if (key === "") throw invalidState("key must not be empty");
-  return { ...id, key };
+  return { ...readAgentId(namespace, agent), key: readKey(key) };
 }
 
-/** A prefix is the beginning of a key, the empty one included. @throws DaybookError invalid_state */
-export function readPrefix(prefix: string): string {
-  checkPlain(prefix, "prefix");
-  return prefix;
+/** The name of a record, or of a key in a session's state. @throws DaybookError */
+export function readKey(key: string, code: ErrorCode = "invalid_state"): string {
+  if (key === "") throw new DaybookError(code, "key must not be empty.");
+  return checkedPlain(key, "key", code);
+}
+
+/** A prefix is the beginning of a key, the empty one included. @throws DaybookError */
+export function readPrefix(prefix: string, code: ErrorCode = "invalid_state"): string {
+  return checkedPlain(prefix, "prefix", code);
 }
 
 export function invalidState(reason: string): DaybookError {
@@ -40,9 +42,11 @@ function checkName(name: string, what: string): void {
   if (why !== undefined) throw invalidState(`${what} ${why}`);
 }
 
-function checkPlain(key: string, what: string): void {
-  if (byteLength(key) > LIMITS.stateKeyBytesMax)
-    throw invalidState(`${what} is over ${LIMITS.stateKeyBytesMax} bytes`);
-  const why = whyNotPlainText(key);
-  if (why !== undefined) throw invalidState(`${what} ${why}`);
+function checkedPlain(text: string, what: string, code: ErrorCode): string {
+  const why =
+    byteLength(text) > LIMITS.stateKeyBytesMax
+      ? `is over ${LIMITS.stateKeyBytesMax} bytes`
+      : whyNotPlainText(text);
+  if (why !== undefined) throw new DaybookError(code, `${what} ${why}.`);
+  return text;
 }
