@@ -1,19 +1,22 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fillStore } from "./engine-fill-store.js";
 import { Folder } from "./engine-store.js";
 import type { BenchOptions } from "./options.js";
 import { judged, type Row } from "./row.js";
-
-const FILL = fileURLToPath(new URL("./engine-fill.js", import.meta.url));
 
 /** Starts of a full store: after kill -9, after a clean close, and without its views. */
 export async function starts({ full }: BenchOptions): Promise<Row[]> {
   const [sessions, events] = full ? [100_000, 5_000_000] : [10_000, 500_000];
   await using folder = await Folder.make();
-  await fillAndKill(folder, sessions, events);
+  await fillStore({
+    folder: folder.data,
+    prefix: "filled-",
+    sessionCount: sessions,
+    eventCount: events,
+    eventsPerAppend: 1,
+    then: "go on",
+  });
   const killed = await timedOpen(folder);
   const clean = await timedOpen(folder);
   await rm(join(folder.data, "views"), { recursive: true });
@@ -35,15 +38,4 @@ async function timedOpen(folder: Folder): Promise<number> {
   const ms = performance.now() - startedAt;
   await engine.close();
   return ms;
-}
-
-async function fillAndKill(folder: Folder, sessions: number, events: number): Promise<void> {
-  const child = spawn(process.execPath, [FILL, folder.data, String(sessions), String(events)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const exited = once(child, "exit");
-  await Promise.race([once(child.stdout, "data"), exited]);
-  if (child.exitCode !== null) throw new Error(`the store was not filled: exit ${child.exitCode}`);
-  child.kill("SIGKILL");
-  await exited;
 }

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decideAppend, decideCreate, encodeEvent, LogId, needsOfAppend, type NewEvent } from "@daybook/core";
 import { type EmbeddedEngine, openEngine } from "@daybook/engine-embedded";
+import { sessionId } from "./load-task.js";
 
 /** What an event takes in the log: its JSON, and the frame's header. */
 export const EVENT_BYTES = 400;
@@ -33,7 +34,10 @@ export class Sessions {
   private next = 0;
 
   constructor(prefix: string, count: number) {
-    this.ids = Array.from({ length: count }, (_, index) => new LogId("bench", `${prefix}${index}`));
+    this.ids = Array.from(
+      { length: count },
+      (_, index) => new LogId("bench", sessionId({ prefix, count }, index)),
+    );
     this.appended = this.ids.map(() => 0);
   }
 

@@ -2,7 +2,7 @@ import { batches, manySessions, oneSession, stalls } from "./engine-append.js";
 import { erasure, replay } from "./engine-history.js";
 import { starts } from "./engine-start.js";
 import { forks, stateAt } from "./engine-state.js";
-import type { BenchOptions, Group, Report } from "./options.js";
+import type { BenchOptions, Group, Report, Section } from "./options.js";
 import { type Row, table } from "./row.js";
 
 /** Everything that is measured on the embedded engine itself, in this process. */
@@ -22,6 +22,7 @@ export const engineGroup: Group = {
   title: "engine: the embedded store alone, 400-byte events, fsync on",
   scenarios: Object.keys(SCENARIOS),
   quickScenarios: [],
+  fullScenarios: [],
   run: runEngineBench,
 };
 
@@ -30,11 +31,13 @@ async function runEngineBench(
   names: readonly string[],
   say: (line: string) => void,
 ): Promise<Report> {
-  const rows: Row[] = [];
+  const [sections, data]: [Section[], Record<string, readonly Row[]>] = [[], {}];
   for (const [name, scenario] of Object.entries(SCENARIOS)) {
     if (!names.includes(name)) continue;
     say(`${name} …`);
-    rows.push(...(await scenario(options)));
+    const rows = await scenario(options);
+    data[name] = rows;
+    sections.push({ scenario: name, text: table(rows) });
   }
-  return { text: table(rows), data: rows };
+  return { sections, data };
 }

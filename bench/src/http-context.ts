@@ -25,6 +25,13 @@ export class HttpContext implements AsyncDisposable {
     return server;
   }
 
+  /** Not yet running: its folder can be filled. */
+  async stoppedServer(options: ServerOptions = {}): Promise<BenchServer> {
+    const server = await BenchServer.make({ ...options, profileDir: this.options.profileDir });
+    this.parts.push(server);
+    return server;
+  }
+
   generator(): LoadGenerator {
     const generator = new LoadGenerator();
     this.parts.push(generator);

@@ -18,6 +18,10 @@ export class LoadGenerator implements AsyncDisposable {
     this.died.catch(() => undefined);
   }
 
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
   /** Runs one task at a time. */
   async run<Kind extends Task["kind"]>(task: Extract<Task, { kind: Kind }>): Promise<Answers[Kind]> {
     const answered = once(this.child, "message");

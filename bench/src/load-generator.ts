@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { runAppends } from "./load-append.js";
+import { runChat } from "./load-chat.js";
 import { HttpConnection, requestHead } from "./load-connection.js";
 import { dialectOf } from "./load-dialect.js";
 import { fill } from "./load-fill.js";
@@ -57,6 +58,8 @@ function run(task: Task): Promise<Answers[keyof Answers]> | Answers[keyof Answer
       return runRequests(task);
     case "grpc":
       return runGrpc(task);
+    case "chat":
+      return runChat(task);
   }
 }
 

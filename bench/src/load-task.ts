@@ -143,6 +143,28 @@ export interface GrpcTask {
   readonly seconds: number;
 }
 
+/** Answers that grow token by token, written by the SDK's recorder and read by another client. */
+export interface ChatTask {
+  readonly kind: "chat";
+  readonly target: Target;
+  /** They are created. */
+  readonly sessions: SessionSet;
+  /** In each session. */
+  readonly chunksPerSecond: number;
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
+}
+
+export interface ChatReport {
+  readonly tokens: number;
+  /** What they became. */
+  readonly events: number;
+  readonly seconds: number;
+  /** From the moment a token was due. */
+  readonly seen: Percentiles;
+  readonly busy: number;
+}
+
 /** Tasks by kind, each with its answer. */
 export interface Answers {
   create: { readonly created: number };
@@ -155,6 +177,7 @@ export interface Answers {
   get: { readonly latency: Percentiles; readonly bytes: number };
   requests: RequestsReport;
   grpc: RequestsReport;
+  chat: ChatReport;
 }
 
 export type Task =
@@ -167,7 +190,8 @@ export type Task =
   | ReplayTask
   | GetTask
   | RequestsTask
-  | GrpcTask;
+  | GrpcTask
+  | ChatTask;
 
 export type TaskAnswer = { readonly answer: Answers[keyof Answers] } | { readonly failed: string };
 

@@ -29,6 +29,11 @@ interface Ticks {
   readonly own: number;
 }
 
+/** CPU time that all processes together have used since the machine started. */
+export async function busySeconds(): Promise<number> {
+  return (await readTicks()).busy / TICKS_PER_SECOND;
+}
+
 async function readTicks(): Promise<Ticks> {
   const [all, self] = await Promise.all([
     readFile("/proc/stat", "utf8"),

@@ -9,6 +9,8 @@ export interface BenchOptions {
   readonly full: boolean;
   /** Servers write a CPU profile here when they stop. */
   readonly profileDir: string | undefined;
+  /** Whether what is missing may be installed, where nobody has to be asked for that. */
+  readonly setUp: boolean;
   /** What Daybook is measured next to, by name. */
   readonly against: readonly string[];
 }
@@ -19,14 +21,24 @@ export interface Group {
   readonly scenarios: readonly string[];
   /** Those that `--quick` takes when nothing is named. */
   readonly quickScenarios: readonly string[];
+  /** Those that `--full` takes when nothing is named. */
+  readonly fullScenarios: readonly string[];
   run(options: BenchOptions, names: readonly string[], say: (line: string) => void): Promise<Report>;
 }
 
 export interface Report {
-  /** For people: tables. */
-  readonly text: string;
+  /** What was measured, where that needs saying. */
+  readonly about?: string;
+  readonly sections: readonly Section[];
   /** The same and more for programs. */
   readonly data: unknown;
-  /** A drawing, as SVG. */
-  readonly plots?: string;
+}
+
+/** What came of one scenario. */
+export interface Section {
+  readonly scenario: string;
+  /** For people: a table. */
+  readonly text: string;
+  /** A drawing of it, as SVG. */
+  readonly plot?: string;
 }

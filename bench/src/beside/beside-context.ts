@@ -5,7 +5,8 @@ import type { Answers, Task } from "../load-task.js";
 import type { BenchOptions } from "../options.js";
 import type { Comparison, Line, Measure, Round } from "./comparison.js";
 import type { Contender, ContenderKind } from "./contender.js";
-import { usageOf } from "./process-tree.js";
+import { CoresClock } from "./cores-clock.js";
+import { cpuSecondsOf } from "./process-tree.js";
 
 /** Beyond this a task has hung: the others are still worth their time. */
 const TASK_MS_MAX = 180_000;
@@ -63,10 +64,19 @@ export class BesideContext implements AsyncDisposable {
     }
   }
 
+  /** Measures, and tells whose CPU time that took; not if the server was another process afterwards. */
+  async withCores(contender: Contender, measure: () => Promise<Round>): Promise<Round> {
+    this.current ??= new LoadGenerator();
+    const [{ pids }, load] = [contender, [this.current.pid]];
+    const clock = await CoresClock.start(pids, load);
+    const round = await measure();
+    const cores = await clock.stop();
+    return contender.pids.every((pid) => pids.includes(pid)) ? { ...round, cores } : round;
+  }
+
   /** Waits until what was measured last has come to rest, everywhere. */
   async calm(): Promise<void> {
-    const cpu = async (): Promise<number> =>
-      (await usageOf(this.contenders.flatMap(({ pids }) => pids))).cpuSeconds;
+    const cpu = (): Promise<number> => cpuSecondsOf(this.contenders.flatMap(({ pids }) => pids));
     const deadline = performance.now() + CALM_MS_MAX;
     for (let before = await cpu(); performance.now() < deadline;) {
       await sleep(CALM_MS);
@@ -134,7 +144,8 @@ export async function compare(context: BesideContext, plan: Plan): Promise<Compa
         await attempt(line, async () => {
           context.say(`round ${round + 1} of ${rounds}: ${variant.name}: ${line.contender.name}`);
           await context.calm();
-          line.rounds.push(await variant.measure(line.contender, round));
+          const measure = (): Promise<Round> => variant.measure(line.contender, round);
+          line.rounds.push(await context.withCores(line.contender, measure));
         });
       }
     }

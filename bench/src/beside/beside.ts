@@ -1,11 +1,13 @@
-import type { BenchOptions, Group, Report } from "../options.js";
+import { fileURLToPath } from "node:url";
+import type { BenchOptions, Group, Report, Section } from "../options.js";
 import { BesideContext } from "./beside-context.js";
 import { type Comparison, comparisonTable } from "./comparison.js";
 import type { ContenderKind } from "./contender.js";
 import { daybook } from "./daybook-contender.js";
 import { nats } from "./nats-contender.js";
-import { plotsOf } from "./plots.js";
+import { plotOf } from "./plots.js";
 import { plainPostgres, postgres } from "./postgres-contender.js";
+import { findProgram, Program } from "./program.js";
 import { redis } from "./redis-contender.js";
 import { durableStreams } from "./durable-streams-contender.js";
 import { fanOut } from "./fan-out.js";
@@ -40,6 +42,7 @@ export const besideGroup: Group = {
   title: "beside: Daybook next to what people would use instead",
   scenarios: Object.keys(SCENARIOS),
   quickScenarios: Object.keys(SCENARIOS).filter((name) => SCENARIOS[name]?.quick),
+  fullScenarios: Object.keys(SCENARIOS),
   run: runBeside,
 };
 
@@ -49,27 +52,43 @@ async function runBeside(
   say: (line: string) => void,
 ): Promise<Report> {
   const kinds = [daybook, ...CONTENDERS.filter(({ name }) => options.against.includes(name))];
-  const [present, texts] = await takeInstalled(kinds);
-  const comparisons: Record<string, Comparison> = {};
+  if (options.setUp) await installMissing(kinds, say);
+  const [present, about] = await takeInstalled(kinds);
+  const [sections, comparisons]: [Section[], Record<string, Comparison>] = [[], {}];
   for (const [name, { run }] of Object.entries(SCENARIOS)) {
     if (!names.includes(name)) continue;
     try {
       await using context = await BesideContext.open(options, present, (line) => say(`${name}: ${line}`));
       const comparison = await run(context);
       comparisons[name] = comparison;
-      texts.push(`${name}: ${comparisonTable(comparison)}`);
+      const plot = plotOf(name, comparison);
+      sections.push({
+        scenario: name,
+        text: comparisonTable(comparison),
+        ...(plot !== undefined && { plot }),
+      });
     } catch (error) {
       // The others are still worth their time; the exit code tells that one is missing.
       say(`${name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
       process.exitCode = 1;
     }
   }
-  const plots = plotsOf(comparisons);
-  return { text: texts.join("\n"), data: comparisons, ...(plots !== undefined && { plots }) };
+  return { about, sections, data: comparisons };
+}
+
+const SETUP = fileURLToPath(new URL("../../setup", import.meta.url));
+
+/** Where no password is asked for, as in a container. A bench that cannot install goes on with who is there. */
+async function installMissing(kinds: readonly ContenderKind[], say: (line: string) => void): Promise<void> {
+  const missing = (await Promise.all(kinds.map((kind) => kind.missing()))).filter((one) => one !== undefined);
+  if (missing.length === 0 || process.getuid?.() !== 0) return;
+  if ((await findProgram("apt-get")) === undefined) return;
+  say(`installing ${missing.join(", ")} by bench/setup; --no-setup leaves them out`);
+  await Program.run(SETUP, []).catch((error: unknown) => say(`bench/setup failed: ${String(error)}`));
 }
 
 /** Says what each contender is; one that is not installed is left out. */
-async function takeInstalled(kinds: readonly ContenderKind[]): Promise<[ContenderKind[], string[]]> {
+async function takeInstalled(kinds: readonly ContenderKind[]): Promise<[ContenderKind[], string]> {
   const [present, lines]: [ContenderKind[], string[]] = [[], []];
   for (const kind of kinds) {
     const missing = await kind.missing();
@@ -80,5 +99,5 @@ async function takeInstalled(kinds: readonly ContenderKind[]): Promise<[Contende
         : `${kind.name} is left out: it needs ${missing}; bench/setup installs it`,
     );
   }
-  return [present, [`${lines.join("\n")}\n`]];
+  return [present, lines.join("\n")];
 }

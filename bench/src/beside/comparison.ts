@@ -1,3 +1,4 @@
+import type { Cores } from "./cores-clock.js";
 import { median, type Row, showNumber, table } from "../row.js";
 
 /** A figure that is taken in every round. */
@@ -13,6 +14,8 @@ export interface Round {
   readonly values: Readonly<Record<string, number>>;
   /** Latency in ms at `CURVE`. */
   readonly curve?: readonly number[];
+  /** Whose CPU time it took. */
+  readonly cores?: Cores;
   readonly notes: readonly string[];
 }
 
@@ -56,22 +59,32 @@ export function ratiosToDaybook({ lines, measures: [main] }: Comparison, line: L
 export function comparisonTable(comparison: Comparison): string {
   const { title, measures, lines, goals } = comparison;
   const [main, ...others] = measures;
-  const head = ["", "", main.title, "spread", "× Daybook", ...others.map((one) => one.title), "note"];
+  const head = ["", "", main.title, "spread", "× Daybook", "spread"];
+  head.push(...others.map((one) => one.title), "cores: server + load + others", "note");
   const cells = lines.map((line, index) => {
     const values = valuesOf(line, main.key);
+    const ratios = ratiosToDaybook(comparison, line);
     const notes = [...new Set(line.rounds.flatMap((round) => round.notes))];
     return [
       lines[index - 1]?.variant === line.variant ? "" : line.variant,
       line.contender,
       medianText(values),
       rangeText(values),
-      line.contender === DAYBOOK ? "1" : medianText(ratiosToDaybook(comparison, line)),
+      ...(line.contender === DAYBOOK ? ["1", ""] : [medianText(ratios), rangeText(ratios)]),
       ...others.map(({ key }) => medianText(valuesOf(line, key))),
+      coresText(line),
       [...notes, ...(line.failed === undefined ? [] : [`failed: ${line.failed}`])].join("; "),
     ];
   });
   const text = `${title}\n${aligned([head, ...cells])}`;
   return goals.length === 0 ? text : `${text}\n${table(goals)}`;
+}
+
+function coresText({ rounds }: Line): string {
+  const cores = rounds.flatMap((round) => round.cores ?? []);
+  if (cores.length === 0) return "–";
+  const shown = (who: keyof Cores): string => median(cores.map((one) => one[who])).toFixed(2);
+  return `${shown("server")} + ${shown("load")} + ${shown("others")}`;
 }
 
 function medianText(values: readonly number[]): string {

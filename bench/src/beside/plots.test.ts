@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { CURVE } from "../load-task.js";
 import type { Comparison, Line } from "./comparison.js";
-import { plotsOf } from "./plots.js";
+import { plotOf } from "./plots.js";
 
 function line(variant: string, contender: string, rates: readonly number[], load?: number): Line {
   const curve = CURVE.map((_, at) => at + 1);
@@ -24,7 +24,7 @@ function colourOf(svg: string, name: string): string[] {
 
 test("a rising load is drawn as a curve, and each of its points as percentiles", () => {
   const lines = [line("1 connection", "daybook", [10, 30], 1), line("16 connections", "daybook", [90], 16)];
-  const svg = plotsOf({ appends: comparison(lines) });
+  const svg = plotOf("appends", comparison(lines));
   expect(svg?.match(/<polyline/g)).toHaveLength(3);
   expect(svg).toContain(">appends (events/s)<");
   expect(svg).toContain(">appends: 16 connections (ms)<");
@@ -39,7 +39,7 @@ test("a contender without a figure takes nobody's colour, and its name is not dr
     line("two", "redis", []),
     line("two", "nats", [1]),
   ];
-  const svg = plotsOf({ appends: comparison(lines) }) ?? "";
+  const svg = plotOf("appends", comparison(lines)) ?? "";
   expect(colourOf(svg, "redis")).toHaveLength(1);
   expect(new Set(colourOf(svg, "nats")).size).toBe(1);
   expect(colourOf(svg, "nats")).toHaveLength(2);
@@ -47,5 +47,5 @@ test("a contender without a figure takes nobody's colour, and its name is not dr
 
 test("nothing with a curve is no picture", () => {
   const bare = { variant: "one", contender: "daybook", rounds: [{ values: { rate: 1 }, notes: [] }] };
-  expect(plotsOf({ appends: comparison([bare]) })).toBeUndefined();
+  expect(plotOf("appends", comparison([bare]))).toBeUndefined();
 });

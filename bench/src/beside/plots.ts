@@ -12,11 +12,8 @@ const PERCENTILES = [
 ] as const;
 
 /** Latency by percentile for every variant that has it, and the main measure over the load where that rises. */
-export function plotsOf(comparisons: Readonly<Record<string, Comparison>>): string | undefined {
-  const charts = Object.entries(comparisons).flatMap(([name, comparison]) => [
-    ...overLoad(name, comparison),
-    ...latencies(name, comparison),
-  ]);
+export function plotOf(name: string, comparison: Comparison): string | undefined {
+  const charts = [...overLoad(name, comparison), ...latencies(name, comparison)];
   return charts.length === 0 ? undefined : chartPage(charts);
 }
 

@@ -23,6 +23,12 @@ export async function usageOf(roots: readonly number[]): Promise<Usage> {
   };
 }
 
+/** The CPU time alone: memory takes the kernel a while to add up. */
+export async function cpuSecondsOf(roots: readonly number[]): Promise<number> {
+  const stats = await Promise.all((await withChildren(roots)).map(statFields));
+  return stats.reduce((total, stat) => total + cpuSecondsIn(stat), 0);
+}
+
 /** Processes and all their children, as they are now. */
 export async function withChildren(roots: readonly number[]): Promise<number[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
@@ -40,13 +46,16 @@ async function usageOfOne(pid: number): Promise<Usage> {
     textOf(`/proc/${pid}/smaps_rollup`),
     textOf(`/proc/${pid}/io`),
   ]);
-  // utime, stime, and those of children that have ended.
-  const ticks = stat.slice(11, 15).reduce((total, field) => total + Number(field), 0);
   return {
-    cpuSeconds: ticks / TICKS_PER_SECOND,
+    cpuSeconds: cpuSecondsIn(stat),
     memoryBytes: Number(/^Pss:\s+(\d+)/m.exec(memory)?.[1] ?? 0) * KIB,
     writtenBytes: Number(/^write_bytes: (\d+)/m.exec(io)?.[1] ?? 0),
   };
+}
+
+/** utime, stime, and those of children that have ended. */
+function cpuSecondsIn(stat: readonly string[]): number {
+  return stat.slice(11, 15).reduce((total, field) => total + Number(field), 0) / TICKS_PER_SECOND;
 }
 
 /** The fields of /proc/PID/stat from the state on. */
