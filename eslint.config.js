@@ -29,7 +29,7 @@ export default tseslint.config(
   },
   {
     // A suite is a list of sentences; its describe() callback may be as long as the list.
-    files: ["**/*.test.ts", "**/contract/*.ts", "tests/**/*.ts"],
+    files: ["**/*.test.ts", "**/*-suite.test.support.ts", "**/contract/*.ts", "tests/**/*.ts"],
     rules: {
       "max-lines": "off",
       "max-lines-per-function": "off",

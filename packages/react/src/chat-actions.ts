@@ -32,7 +32,7 @@ export class ChatActions<Message extends UIMessage> {
 
   /** Sends the last message again if all its tool calls are answered, and the app wants that. */
   async sendIfAutomatic(): Promise<void> {
-    const { status, messages } = this.store.snapshot();
+    const { status, messages } = this.store.view.snapshot();
     if (status === "submitted" || status === "streaming") return;
     const { sendAutomaticallyWhen } = this.store.options();
     if ((await sendAutomaticallyWhen?.({ messages })) === true) await this.sendMessage();
@@ -81,11 +81,11 @@ export class ChatActions<Message extends UIMessage> {
   };
 
   private get messages(): Message[] {
-    return this.store.snapshot().messages;
+    return this.store.view.snapshot().messages;
   }
 
   private get isBusy(): boolean {
-    const { status } = this.store.snapshot();
+    const { status } = this.store.view.snapshot();
     return status === "submitted" || status === "streaming";
   }
 

@@ -6,19 +6,21 @@ import { isStop } from "./chat-envelope.js";
 import { ChatLog } from "./chat-log.js";
 import type { Standing } from "./chat-standing.js";
 import type { ChatOptions, ChatView, ShownOrigin } from "./chat-types.js";
+import { readChat } from "./load-chat.js";
 import { LocalMessages, messagesOf } from "./local-messages.js";
 import { SessionFeed } from "./session-feed.js";
+import { standingOf } from "./standing-of.js";
 import { ToolAnswers } from "./tool-answers.js";
 import { turnBoundary } from "./turn-boundary.js";
 import { UnsentMessages } from "./unsent-messages.js";
+import { ViewStore } from "./view-store.js";
 
 /**
  * A chat in a session, for whoever shows it: what is in the log, and what is on its way there. It reads as long as somebody
  * is subscribed.
  */
 export class ChatStore<Message extends UIMessage> {
-  /** What is shown before anything is read: on a server too. */
-  readonly initial: ChatView<Message>;
+  readonly view: ViewStore<ChatView<Message>>;
   readonly unsent = new UnsentMessages<Message>();
   readonly toolAnswers = new ToolAnswers<Message>();
   private readonly log: ChatLog<Message>;
@@ -30,9 +32,6 @@ export class ChatStore<Message extends UIMessage> {
   /** What went wrong here, and what has been cleared of what the log says. */
   private failure: Error | undefined;
   private cleared: Error | undefined;
-  private view: ChatView<Message>;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private readonly listeners = new Set<() => void>();
   private readonly watching: (() => void)[] = [];
 
   /**
@@ -44,30 +43,31 @@ export class ChatStore<Message extends UIMessage> {
     readonly options: () => ChatOptions<Message>,
     answered: () => void,
   ) {
-    this.log = new ChatLog(reader<Message>(), () => this.publishSoon());
+    this.log = new ChatLog<Message>(readUIMessageStream as MessageReader<Message>, () =>
+      this.view.publishSoon(),
+    );
     this.callbacks = new ChatCallbacks(options, {
-      messages: () => this.view.messages,
+      messages: () => this.view.snapshot().messages,
       answered,
       failed: (error) => this.failed(error),
     });
     this.feed = session && new SessionFeed(session, this.sink(), options());
-    this.initial = this.firstView(options());
-    this.view = this.initial;
+    this.view = new ViewStore({
+      initial: firstView(options()),
+      current: () => this.currentView(),
+      start: () => this.start(),
+      stop: () => this.stop(),
+      throttleMs: () => options().throttle,
+    });
   }
 
-  readonly snapshot = (): ChatView<Message> => this.view;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    if (this.listeners.size === 1) this.start();
-    return () => {
-      this.listeners.delete(listener);
-      if (this.listeners.size === 0) this.stop();
-    };
-  };
-
-  loadOlder(): Promise<void> {
-    return this.feed?.loadOlder() ?? Promise.resolve();
+  /** What goes wrong is told in the view. */
+  async loadOlder(): Promise<void> {
+    try {
+      await this.feed?.loadOlder();
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   originOf(id: string): ShownOrigin {
@@ -103,21 +103,13 @@ export class ChatStore<Message extends UIMessage> {
   clearError(): boolean {
     const wasHere = this.failure !== undefined;
     this.failure = undefined;
-    this.cleared = this.log.standing.error;
+    this.cleared = this.readStanding.error;
     this.publish();
     return wasHere;
   }
 
   publish(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    this.view = this.currentView();
-    for (const listener of [...this.listeners]) listener();
-  }
-
-  /** What comes in within one task is shown at once. */
-  private publishSoon(): void {
-    this.timer ??= setTimeout(() => this.publish(), this.options().throttle ?? 0);
+    this.view.publish();
   }
 
   private start(): void {
@@ -130,11 +122,11 @@ export class ChatStore<Message extends UIMessage> {
         if (outbox.pending > 0) this.unsent.find(session.snapshot().pending);
         // A session that may be read again goes on.
         if (status !== "ended" && status !== "closed") feed.start();
-        this.publishSoon();
+        this.view.publishSoon();
       }),
       session.on("append", (progress) => {
         this.unsent.progressed(progress, feed.cursor);
-        this.publishSoon();
+        this.view.publishSoon();
       }),
     );
     feed.start();
@@ -143,8 +135,6 @@ export class ChatStore<Message extends UIMessage> {
   private stop(): void {
     for (const stop of this.watching.splice(0)) stop();
     this.feed?.stop();
-    clearTimeout(this.timer);
-    this.timer = undefined;
   }
 
   private sink(): ConstructorParameters<typeof SessionFeed>[1] {
@@ -159,10 +149,7 @@ export class ChatStore<Message extends UIMessage> {
         this.callbacks.arrived(event, entry, isFromHere);
       },
       older: async (events) => {
-        const older = new ChatLog<Message>(reader());
-        for (const event of events) older.push(event);
-        await older.settled();
-        this.log.prepend(older);
+        this.log.prepend(await readChat(events));
       },
       changed: () => this.publish(),
     };
@@ -177,20 +164,9 @@ export class ChatStore<Message extends UIMessage> {
     return { entry: this.log.push(event), isFromHere };
   }
 
-  private firstView({ messages = [], initialEvents }: ChatOptions<Message>): ChatView<Message> {
-    return {
-      messages: [...messages],
-      status: "ready",
-      error: undefined,
-      isLoading: true,
-      hasOlder: (initialEvents?.[0]?.seq ?? 1) > 1,
-      isLoadingOlder: false,
-      connection: "idle",
-    };
-  }
-
   private currentView(): ChatView<Message> {
-    const { initial, log, feed } = this;
+    const { log, feed } = this;
+    const initial = this.view.initial();
     const isOpen = feed?.isOpen === true;
     const known = isOpen ? (this.local?.shown() ?? messagesOf(log.entries)) : initial.messages;
     const error = this.failure ?? feed?.error ?? this.errorOfLog;
@@ -198,15 +174,20 @@ export class ChatStore<Message extends UIMessage> {
       messages: this.unsent.after(this.toolAnswers.writtenInto(known)),
       status: this.status(error),
       error,
-      isLoading: !isOpen && feed?.error === undefined,
+      isLoading: initial.isLoading && !isOpen && feed?.error === undefined,
       hasOlder: isOpen ? feed.hasOlder : initial.hasOlder,
       isLoadingOlder: feed?.isLoadingOlder === true,
       connection: this.session?.status ?? "idle",
     };
   }
 
+  /** What the events say that are read; the first ones are read later than they are looked at. */
+  private get readStanding(): { readonly status: Standing; readonly error: Error | undefined } {
+    return this.feed?.isOpen === true ? this.log.standing : this.view.initial();
+  }
+
   private get errorOfLog(): Error | undefined {
-    const { error } = this.log.standing;
+    const { error } = this.readStanding;
     return error === this.cleared ? undefined : error;
   }
 
@@ -214,11 +195,23 @@ export class ChatStore<Message extends UIMessage> {
     if (this.failure !== undefined || this.feed?.error !== undefined) return "error";
     if (this.unsent.isAsking) return "submitted";
     if (this.isStopping) return "ready";
-    const { status } = this.log.standing;
+    const { status } = this.readStanding;
     return status === "error" && error === undefined ? "ready" : status;
   }
 }
 
-function reader<Message extends UIMessage>(): MessageReader<Message> {
-  return readUIMessageStream;
+function firstView<Message extends UIMessage>({
+  messages,
+  initialEvents,
+}: ChatOptions<Message>): ChatView<Message> {
+  const { status, error } = standingOf(initialEvents ?? []);
+  return {
+    messages: [...(messages ?? [])],
+    status,
+    error,
+    isLoading: messages === undefined || initialEvents === undefined,
+    hasOlder: (initialEvents?.[0]?.seq ?? 1) > 1,
+    isLoadingOlder: false,
+    connection: "idle",
+  };
 }

@@ -1,2 +1,6 @@
 export { type DaybookChat, useDaybookChat } from "./use-daybook-chat.js";
 export type { ChatOptions, ChatView, ShownOrigin } from "./chat-types.js";
+export { useSession, type UsedSession, type UseSessionOptions } from "./use-session.js";
+export type { SessionStoreOptions, SessionView } from "./session-store.js";
+export { loadChat, type LoadedChat, type LoadOptions } from "./load-chat.js";
+export { useOpenSession } from "./use-open-session.js";

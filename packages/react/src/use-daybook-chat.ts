@@ -35,7 +35,7 @@ export function useDaybookChat<Message extends UIMessage = UIMessage>(
   const chat = opened.store.session === session ? opened : openChat(session, newest);
   if (chat !== opened) setOpened(chat);
   const { store, actions } = chat;
-  const view = useSyncExternalStore(store.subscribe, store.snapshot, () => store.initial);
+  const view = useSyncExternalStore(store.view.subscribe, store.view.snapshot, store.view.initial);
   return useMemo(
     () => ({
       ...view,

@@ -1,0 +1,120 @@
+import { Daybook, type Session } from "@daybook/client";
+import { eventually, type TestServer } from "@daybook/test-kit";
+import { Window } from "happy-dom";
+import type * as React from "react";
+import type { ReactNode } from "react";
+import type * as ReactDomClient from "react-dom/client";
+import type * as ReactDomServer from "react-dom/server";
+import { WebSocket } from "ws";
+
+/** React looks for a document when it is loaded: this file is imported before it. */
+const window = new Window({ url: "http://localhost/" });
+const { document, navigator } = window;
+Object.assign(globalThis, { window, document, navigator, IS_REACT_ACT_ENVIRONMENT: false });
+
+/** The parts of a React that tests need, of whichever version. */
+export interface Reacts {
+  readonly name: string;
+  readonly React: Pick<typeof React, "createElement" | "StrictMode" | "useEffect" | "version">;
+  readonly client: Pick<typeof ReactDomClient, "createRoot" | "hydrateRoot">;
+  readonly server: Pick<typeof ReactDomServer, "renderToString">;
+}
+
+/** A page that shows what a hook gives. */
+export class Page<Value> implements Disposable {
+  /** What the hook gave, render by render. */
+  readonly renders: Value[] = [];
+  readonly container = globalThis.document.createElement("div");
+  private root: ReactDomClient.Root | undefined;
+
+  constructor(
+    private readonly reacts: Reacts,
+    /** Called while rendering. */
+    private readonly use: () => Value,
+    private readonly show: (value: Value) => ReactNode = () => null,
+  ) {}
+
+  /** Renders as an app in development does: everything twice. */
+  open(): this {
+    this.root = this.reacts.client.createRoot(this.container);
+    this.root.render(this.element());
+    return this;
+  }
+
+  /** What a server sends. */
+  html(): string {
+    return this.reacts.server.renderToString(this.element());
+  }
+
+  /** Takes over what a server has sent. @param failed what React complains about */
+  hydrate(html: string, failed: (error: unknown) => void): this {
+    this.container.innerHTML = html;
+    this.root = this.reacts.client.hydrateRoot(this.container, this.element(), {
+      onRecoverableError: failed,
+    });
+    return this;
+  }
+
+  /** Renders again, with what `use` closes over now. */
+  again(): void {
+    this.root?.render(this.element());
+  }
+
+  get now(): Value {
+    const value = this.renders.at(-1);
+    if (value === undefined) throw new Error("Nothing was rendered yet.");
+    return value;
+  }
+
+  /** Waits until what is rendered is as it should be. */
+  async until(what: string, is: (value: Value) => boolean): Promise<Value> {
+    await eventually(what, () => this.renders.length > 0 && is(this.now));
+    return this.now;
+  }
+
+  [Symbol.dispose](): void {
+    this.root?.unmount();
+  }
+
+  private element(): ReactNode {
+    const { createElement, StrictMode, useEffect } = this.reacts.React;
+    const Shown = (): ReactNode => {
+      const value = this.use();
+      useEffect(() => void this.renders.push(value));
+      return createElement("main", null, this.show(value));
+    };
+    this.Shown ??= Shown;
+    return createElement(StrictMode, null, createElement(this.Shown));
+  }
+
+  private Shown: (() => ReactNode) | undefined;
+}
+
+/** A client that counts what it asks for. */
+export class Client implements AsyncDisposable {
+  readonly requests: string[] = [];
+  readonly daybook: Daybook;
+
+  constructor(server: Pick<TestServer, "url">) {
+    this.daybook = new Daybook({
+      baseUrl: server.url,
+      WebSocket,
+      fetch: (url, init) => {
+        this.requests.push(`${init.method} ${url.slice(server.url.length)}`);
+        return fetch(url, init);
+      },
+    });
+  }
+
+  /** A session, made if it is not there; nothing of it is read. */
+  async session(id: string, who: "user" | "agent" = "user"): Promise<Session> {
+    const identity = who === "user" ? this.daybook.user({ id: "alice" }) : this.daybook.agent({ id: "a" });
+    const session = await this.daybook.session({ id, identity });
+    this.requests.length = 0;
+    return session;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.daybook.close({ timeoutMs: 0 });
+  }
+}
