@@ -25,11 +25,11 @@ export type ClientErrorCode =
 
 export interface DaybookErrorOptions {
   /** HTTP status, where there was an answer. */
-  readonly status?: number;
+  readonly status?: number | undefined;
   readonly retryable?: boolean;
   readonly mayHaveHappened?: boolean;
   /** How long the server asks to wait. */
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
   /** What else the server said: `current_seq`, `last_seq`, `index` … */
   readonly details?: Readonly<Record<string, unknown>>;
   readonly cause?: unknown;
@@ -74,6 +74,16 @@ export class DaybookError extends Error {
   }
 }
 
+/** The same error of a call that was tried before: whatever it says of itself, one of the tries may have taken effect. */
+export function inDoubt(error: DaybookError): DaybookError {
+  if (error.mayHaveHappened) return error;
+  const { code, message, status, retryable, retryAfterMs, details, cause } = error;
+  return new DaybookError(code, message, {
+    ...{ status, retryable, retryAfterMs, details, cause },
+    mayHaveHappened: true,
+  });
+}
+
 /** Statuses that say "not now", also of proxies that stand before the server. */
 const RETRYABLE = new Set([408, 425, 429, 500, 502, 503, 504]);
 
@@ -86,14 +96,13 @@ export function errorOfAnswer(
   const { error, message, ...details } = isObject(body) ? body : {};
   const facts = typeof error === "string" ? factsOf(error) : undefined;
   const code = facts === undefined ? codeOfStatus(status) : (error as ErrorCode);
-  const retryAfterMs = secondsOf(retryAfter);
   return new DaybookError(code, typeof message === "string" ? message : `The server answered ${status}.`, {
     status,
     retryable: RETRYABLE.has(status),
     // A proxy does not know; the server's own table does.
     mayHaveHappened: facts === undefined ? status >= 500 || status === 408 : facts.effect === "unknown",
     details,
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    retryAfterMs: secondsOf(retryAfter),
   });
 }
 

@@ -97,6 +97,36 @@ describe("a call", () => {
     expect(await call).toBe(2);
   });
 
+  test("may have happened if any of its tries may have, whatever the last one was answered", async () => {
+    const refused = { status: 409, body: { error: "session_exists", message: "There is." } };
+    const busy = { status: 429, body: { error: "rate_limited", message: "" } };
+    for (const [answers, mayHaveHappened] of [
+      [["down", refused], true],
+      [[unavailable, busy, refused], true],
+      [["down", busy, busy, busy], true],
+      [[busy, refused], false],
+      [[busy, busy, busy, busy], false],
+    ] as const) {
+      const { http, clock } = served(...answers);
+      const failing = failed(http.call(GET));
+      await clock.advance(100_000);
+      const { code, status } = await failing;
+      expect(await failing).toMatchObject({ mayHaveHappened });
+      expect([code, status]).toEqual(
+        answers.at(-1) === refused ? ["session_exists", 409] : ["rate_limited", 429],
+      );
+    }
+  });
+
+  test("that must not happen twice is not tried again after a try that may have happened and one that did not", async () => {
+    const shutting = { status: 503, body: { error: "shutting_down", message: "" } };
+    const { http, clock, calls } = served(shutting, unavailable, { status: 200 });
+    const failing = failed(http.call(GET, false));
+    await clock.advance(10_000);
+    expect(await failing).toMatchObject({ code: "storage_unavailable", mayHaveHappened: true });
+    expect(calls).toHaveLength(2);
+  });
+
   test("that is refused is not tried again", async () => {
     const { http, calls } = served({
       status: 409,
@@ -136,6 +166,8 @@ describe("a call", () => {
   test("answered by something else than a server of ours says so", async () => {
     expect(await failed(served({ status: 200, body: "<html>" }).http.once(GET))).toMatchObject({
       code: "invalid_answer",
+      retryable: false,
+      mayHaveHappened: true,
     });
     expect(await failed(served({ status: 404, body: "<html>" }).http.once(GET))).toMatchObject({
       code: "invalid_answer",

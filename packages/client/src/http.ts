@@ -1,6 +1,6 @@
 import { backoffMs } from "./backoff.js";
 import type { Environment, FetchLike, ResponseLike } from "./environment.js";
-import { asDaybookError, DaybookError, errorOfAnswer } from "./errors.js";
+import { asDaybookError, DaybookError, errorOfAnswer, inDoubt } from "./errors.js";
 import { linesOf } from "./lines.js";
 import { Patience } from "./patience.js";
 
@@ -90,16 +90,19 @@ export class Http {
    * Tries again what may succeed later.
    * @param isRepeatable doing it twice is the same as doing it once. What is not is only tried again when the first
    *   time surely did nothing.
-   * @throws DaybookError
+   * @throws DaybookError it may have happened if any of the tries may have
    */
   async call(call: Call, isRepeatable = true): Promise<unknown> {
+    let isInDoubt = false;
     for (let tries = 1; ; tries++) {
       try {
         return await this.once(call);
       } catch (error) {
         const failure = asDaybookError(error);
-        const mayRepeat = failure.retryable && (isRepeatable || !failure.mayHaveHappened);
-        if (!mayRepeat || tries >= TRIES_MAX || call.signal?.aborted === true) throw failure;
+        isInDoubt ||= failure.mayHaveHappened;
+        const mayRepeat = failure.retryable && (isRepeatable || !isInDoubt);
+        if (!mayRepeat || tries >= TRIES_MAX || call.signal?.aborted === true)
+          throw isInDoubt ? inDoubt(failure) : failure;
         await this.pause(tries, failure.retryAfterMs ?? 0, call.signal);
       }
     }
@@ -143,6 +146,7 @@ function bodyOf(answer: ResponseLike, text: string): unknown {
       throw new DaybookError("invalid_answer", "The answer is no JSON: is this a Daybook server?", {
         status,
         cause,
+        mayHaveHappened: true,
       });
   }
   if (isSuccess(answer)) return body;

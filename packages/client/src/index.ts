@@ -23,7 +23,8 @@ export type {
   SessionStatus,
 } from "./session-types.js";
 export type { AppendInput } from "./append-input.js";
-export type { AppendProgress, AppendResult, OutboxStatus } from "./outbox.js";
+export type { AppendResult } from "./append-answer.js";
+export type { AppendProgress, OutboxStatus } from "./outbox.js";
 export type { OutgoingEvent, OutgoingGroup } from "./outbox-queue.js";
 export type { TailStatus } from "./tail.js";
 export type { RefreshToken } from "./token-keeper.js";

@@ -3,7 +3,7 @@ import { numbered, type OutgoingGroup } from "./outbox-queue.js";
 import type { SafeStore } from "./safe-store.js";
 
 /** An append as it stands in the store, under `PREFIX OUTBOX/NUMBER`. An outbox is `GENERATION.OWNER.CHANCE`. */
-type Kept = Omit<OutgoingGroup, "text">;
+type Kept = Omit<OutgoingGroup, "text" | "bodies">;
 
 export interface OutboxKeeperOptions {
   readonly store: SafeStore;
@@ -37,8 +37,8 @@ export class OutboxKeeper {
     const { prefix, store } = this.options;
     const place = this.places.get(group.key) ?? `${prefix}${this.id}/${padded(++this.count)}`;
     this.places.set(group.key, place);
-    const { text: _madeAnew, ...kept } = group;
-    store.set(place, JSON.stringify(kept satisfies Kept));
+    const { text: _madeAnew, bodies, events: _asBodies, ...rest } = group;
+    store.set(place, `${JSON.stringify(rest).slice(0, -1)},"events":[${bodies.join(",")}]}`);
   }
 
   forget(key: string): void {

@@ -21,7 +21,9 @@ export interface OutgoingGroup {
   readonly producerSeq: number;
   readonly events: readonly OutgoingEvent[];
   readonly expectedSeq?: number;
-  /** Their JSON, as one list's inside. */
+  /** Each as JSON, as it was when it was given: what is done to an event later is not meant. */
+  readonly bodies: readonly string[];
+  /** Their JSON with their numbers, as one list's inside. */
   readonly text: string;
 }
 
@@ -138,7 +140,7 @@ export class OutboxQueue {
     const renumbered: OutgoingGroup[] = [];
     this.groups = this.groups.map((group) => {
       if (group.producerId !== dropped.producerId) return group;
-      const again = numbered({ ...group, producerId, producerSeq });
+      const again = numbered({ ...group, producerId, producerSeq }, group.bodies);
       producerSeq += group.events.length;
       renumbered.push(again);
       return again;
@@ -168,14 +170,20 @@ export class OutboxQueue {
 }
 
 /** A group with its JSON. */
-export function numbered(group: Omit<OutgoingGroup, "text">): OutgoingGroup {
+export function numbered(
+  group: Omit<OutgoingGroup, "text" | "bodies">,
+  known?: readonly string[],
+): OutgoingGroup {
   const { producerId, producerSeq, events } = group;
-  const text = events
-    .map((event, index) =>
-      JSON.stringify({ ...event, producer_id: producerId, producer_seq: producerSeq + index }),
+  const bodies = known ?? events.map((event) => JSON.stringify(event));
+  const producer = JSON.stringify(producerId);
+  const text = bodies
+    .map(
+      (body, index) =>
+        `${body.slice(0, -1)},"producer_id":${producer},"producer_seq":${producerSeq + index}}`,
     )
     .join(",");
-  return { ...group, text };
+  return { ...group, bodies, text };
 }
 
 /** A batch as the body of an append. */

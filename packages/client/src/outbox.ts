@@ -1,6 +1,7 @@
+import { type AppendResult, resultsOf } from "./append-answer.js";
 import { backoffMs } from "./backoff.js";
 import type { Environment } from "./environment.js";
-import { asDaybookError, DaybookError } from "./errors.js";
+import { asDaybookError, DaybookError, inDoubt } from "./errors.js";
 import {
   EMPTY,
   type OutboxEffect,
@@ -13,13 +14,6 @@ import { batchBody, type OutgoingEvent, type OutgoingGroup, OutboxQueue } from "
 import type { SafeStore } from "./safe-store.js";
 import type { TokenKeeper } from "./token-keeper.js";
 import type { SessionEvent } from "./wire.js";
-
-/** What became of an event. */
-export interface AppendResult {
-  readonly seq: number;
-  /** It was there already: an earlier try had reached the server. */
-  readonly deduped: boolean;
-}
 
 /** What happens to appends. `events` are as they were given. */
 export interface AppendProgress {
@@ -83,8 +77,11 @@ export class Outbox {
   private readonly waiting = new Map<string, Waiting>();
   private flight: AbortController | undefined;
   private sentWith: string | undefined;
-  /** A try may have got through without an answer, or one of somebody before. What is refused now may still be taken. */
-  private isUncertain = false;
+  /**
+   * Appends, by key, of which a try may have got through without an answer, or one of somebody before. What is refused now
+   * may still be taken.
+   */
+  private readonly doubted = new Set<string>();
   private stopTimer: () => void = () => undefined;
   private readonly stopWaking: () => void;
   private idle: (() => void)[] = [];
@@ -171,7 +168,8 @@ export class Outbox {
     this.stopWaking();
     this.step({ kind: "close" });
     this.keeper?.close();
-    for (const { reject } of this.waiting.values()) reject(closedError());
+    for (const [key, { reject }] of this.waiting)
+      reject(closedError(this.keeper !== undefined || this.doubted.has(key)));
     this.waiting.clear();
   }
 
@@ -201,7 +199,7 @@ export class Outbox {
   /** Why nothing can be appended now. */
   private refusal(more: number): DaybookError | undefined {
     const { kind, reason } = this.state;
-    if (kind === "closed") return closedError();
+    if (kind === "closed") return closedError(false);
     if (kind === "paused") {
       const why = `An earlier append was refused (${reason?.code ?? ""}): call resume() or discard() first.`;
       return new DaybookError("outbox_paused", why, { cause: reason });
@@ -225,7 +223,7 @@ export class Outbox {
 
   private adopt(groups: readonly OutgoingGroup[], where: "first" | "last"): void {
     if (groups.length === 0) return;
-    this.isUncertain = true;
+    this.doubt(groups);
     this.queue.adopt(groups, where);
     for (const { key, events } of groups) this.options.progress({ kind: "queued", key, events });
     this.step({ kind: "queued" });
@@ -257,7 +255,6 @@ export class Outbox {
   }
 
   private next(): void {
-    if (this.queue.isEmpty) this.isUncertain = false;
     this.step({ kind: "next", isEmpty: this.queue.isEmpty });
   }
 
@@ -267,7 +264,7 @@ export class Outbox {
         void this.send();
         break;
       case "abort":
-        if (this.flight !== undefined) this.isUncertain = true;
+        if (this.flight !== undefined) this.doubt(this.queue.batch());
         this.flight?.abort();
         this.flight = undefined;
         break;
@@ -294,22 +291,27 @@ export class Outbox {
     if (this.flight !== flight) return;
     const batch = this.queue.batch();
     this.sentWith = this.options.tokens.current;
-    let answer: unknown;
-    let failure: DaybookError | undefined;
-    try {
-      answer = await this.options.send(batchBody(batch), this.sentWith, flight.signal);
-    } catch (error) {
-      failure = asDaybookError(error);
-    }
+    const answer = await this.answerTo(batch, flight.signal);
     // Seen on the tail meanwhile, or closed: the answer does not matter any more.
     if (this.flight !== flight) return;
     this.flight = undefined;
-    if (failure === undefined) this.acknowledge(batch, answer);
-    else this.failed(batch, failure);
+    if (answer instanceof DaybookError) this.failed(batch, answer);
+    else this.acknowledge(batch, answer);
   }
 
-  private acknowledge(batch: readonly OutgoingGroup[], answer: unknown): void {
-    const results = (answer as { results?: readonly AppendResult[] } | undefined)?.results ?? [];
+  private async answerTo(
+    batch: readonly OutgoingGroup[],
+    signal: AbortSignal,
+  ): Promise<readonly AppendResult[] | DaybookError> {
+    const count = batch.reduce((sum, { events }) => sum + events.length, 0);
+    try {
+      return resultsOf(await this.options.send(batchBody(batch), this.sentWith, signal), count);
+    } catch (error) {
+      return asDaybookError(error);
+    }
+  }
+
+  private acknowledge(batch: readonly OutgoingGroup[], results: readonly AppendResult[]): void {
     const taken = this.queue.acknowledge();
     let at = 0;
     for (const group of batch) {
@@ -320,7 +322,7 @@ export class Outbox {
   }
 
   private failed(batch: readonly OutgoingGroup[], error: DaybookError): void {
-    if (error.mayHaveHappened) this.isUncertain = true;
+    if (error.mayHaveHappened) this.doubt(batch);
     if (error.retryable || error.isAuth) {
       for (const { key, events } of batch) this.options.progress({ kind: "retrying", key, events, error });
       this.step({ kind: "failed", error });
@@ -332,30 +334,37 @@ export class Outbox {
     } else this.step({ kind: "refused", error });
   }
 
+  private doubt(groups: readonly OutgoingGroup[]): void {
+    for (const { key } of groups) this.doubted.add(key);
+  }
+
   /** They stay in the queue until they are resumed or discarded; whoever waits for them is told. */
   private refuse(groups: readonly OutgoingGroup[], error: DaybookError): void {
-    for (const { key, events } of groups) {
-      this.options.progress({ kind: "refused", key, events, error });
-      this.waiting.get(key)?.reject(error);
-      this.waiting.delete(key);
-    }
+    for (const group of groups) this.reject(group, error, "refused");
     this.options.paused(error);
+  }
+
+  private reject({ key, events }: OutgoingGroup, why: DaybookError, kind: "refused" | "discarded"): void {
+    const error = this.doubted.has(key) ? inDoubt(why) : why;
+    this.options.progress({ kind, key, events, error });
+    this.waiting.get(key)?.reject(error);
+    this.waiting.delete(key);
   }
 
   private drop(error: DaybookError, kind: "refused" | "discarded"): void {
     const { front } = this.queue;
     if (front === undefined) return;
     // Those behind it first: should this be cut off in between, nothing is sent under a number that has a hole before it.
-    const producerId = this.isUncertain ? this.options.environment.newId() : undefined;
+    const producerId = this.doubted.size > 0 ? this.options.environment.newId() : undefined;
     for (const renumbered of this.queue.drop(producerId)) this.keeper?.keep(renumbered);
     this.keeper?.forget(front.key);
-    this.options.progress({ kind, key: front.key, events: front.events, error });
-    this.waiting.get(front.key)?.reject(error);
-    this.waiting.delete(front.key);
+    this.reject(front, error, kind);
+    this.doubted.delete(front.key);
   }
 
   private settle({ key, events }: OutgoingGroup, results: readonly AppendResult[]): void {
     this.keeper?.forget(key);
+    this.doubted.delete(key);
     this.options.progress({ kind: "acknowledged", key, events, results });
     this.waiting.get(key)?.resolve(results);
     this.waiting.delete(key);
@@ -366,8 +375,8 @@ function isUnmetCondition({ code }: DaybookError): boolean {
   return code === "expected_seq_conflict" || code === "state_conflict";
 }
 
-function closedError(): DaybookError {
-  return new DaybookError("closed", "The session was closed before the append was acknowledged.", {
-    mayHaveHappened: true,
-  });
+/** @param mayHaveHappened it was sent, or whoever comes next will send it */
+function closedError(mayHaveHappened: boolean): DaybookError {
+  const message = "The session was closed before the append was acknowledged.";
+  return new DaybookError("closed", message, { mayHaveHappened });
 }

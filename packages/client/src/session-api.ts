@@ -1,4 +1,4 @@
-import { asDaybookError } from "./errors.js";
+import { asDaybookError, type DaybookError, inDoubt } from "./errors.js";
 import type { Call, Http } from "./http.js";
 import type { TokenKeeper } from "./token-keeper.js";
 
@@ -28,9 +28,12 @@ export class SessionApi {
     try {
       return await this.http.call({ ...call, token }, isRepeatable);
     } catch (error) {
-      if (!asDaybookError(error).isAuth || token === undefined) throw error;
-      const another = await this.tokens.refresh(token);
-      return this.http.call({ ...call, token: another }, isRepeatable);
+      const refused = asDaybookError(error);
+      if (!refused.isAuth || token === undefined) throw refused;
+      return this.again(refused, async () => {
+        const another = await this.tokens.refresh(token);
+        return this.http.call({ ...call, token: another }, isRepeatable);
+      });
     }
   }
 
@@ -41,6 +44,17 @@ export class SessionApi {
     options: Pick<Call, "body" | "signal" | "token">,
   ): Promise<unknown> {
     return this.http.once({ method, path: this.path(rest), ...options });
+  }
+
+  private async again(refused: DaybookError, what: () => Promise<unknown>): Promise<unknown> {
+    try {
+      return await what();
+    } catch (error) {
+      const failure = asDaybookError(error);
+      // What the old token was refused for says more than that there is no new one.
+      if (failure.code === "invalid_token") throw refused;
+      throw refused.mayHaveHappened ? inDoubt(failure) : failure;
+    }
   }
 
   private path(rest: string): string {

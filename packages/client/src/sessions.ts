@@ -124,7 +124,13 @@ export class Sessions {
    * @throws DaybookError session_not_found; session_has_forks, with their count in `forks`
    */
   async delete(id: string, { cascade = false }: { readonly cascade?: boolean } = {}): Promise<void> {
-    await this.call("DELETE", `${path(id)}${cascade ? "?cascade=true" : ""}`);
+    try {
+      await this.call("DELETE", `${path(id)}${cascade ? "?cascade=true" : ""}`);
+    } catch (thrown) {
+      const error = asDaybookError(thrown);
+      // An earlier try may have got through without an answer; gone is what it was to be.
+      if (error.code !== "session_not_found" || !error.mayHaveHappened) throw error;
+    }
   }
 
   private async make(

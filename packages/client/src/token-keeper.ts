@@ -8,6 +8,8 @@ export type RefreshToken = () => Promise<string | null>;
 
 /** The part of a token's life after which a new one is fetched, so that the old one does not end in mid-stream. */
 const REFRESH_AT = 2 / 3;
+/** So long `refreshToken` may take until it is asked again. */
+const ANSWER_MS = 30_000;
 /** Timers take no more. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -83,7 +85,9 @@ export class TokenKeeper {
       // Somebody gave one meanwhile.
       if (this.token !== undefined && this.token !== refused) return this.token;
       try {
-        const token = await refreshToken();
+        const answer = await this.ask(refreshToken);
+        if (answer === undefined) continue;
+        const { token } = answer;
         if (token === null) throw noToken("refreshToken said that there will be no other token.");
         this.take(token);
         changed();
@@ -96,6 +100,22 @@ export class TokenKeeper {
         await this.pause(ms);
       }
     }
+  }
+
+  /** @returns what it says; nothing as soon as there is no more need of that */
+  private ask(refreshToken: RefreshToken): Promise<{ readonly token: string | null } | undefined> {
+    return new Promise((resolve, reject) => {
+      const late = new DaybookError("timeout", "refreshToken did not answer in time.", { retryable: true });
+      const stop = this.options.environment.clock.after(ANSWER_MS, () => reject(late));
+      this.wake = () => {
+        stop();
+        resolve(undefined);
+      };
+      Promise.resolve()
+        .then(refreshToken)
+        .then((token) => resolve({ token }), reject)
+        .finally(stop);
+    });
   }
 
   private pause(ms: number): Promise<void> {
