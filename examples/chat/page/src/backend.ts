@@ -1,0 +1,65 @@
+/** What the backend says about a person, and about where things are. */
+export interface Me {
+  readonly id: string;
+  readonly name: string;
+  readonly daybookUrl: string;
+  readonly cast: readonly Agent[];
+}
+
+export interface Agent {
+  readonly id: string;
+  readonly name: string;
+  readonly role: string;
+}
+
+export interface ChatRecord {
+  readonly id: string;
+  readonly title: string | null;
+  readonly updatedAt: string;
+}
+
+/** The backend said no. What it did not say at all is tried again instead. */
+export class Refusal extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
+}
+
+const RETRY_MS = 1_000;
+
+export const fetchMe = (): Promise<Me> => patiently(() => call<Me>("GET", "/api/me"));
+
+export const createChat = (): Promise<ChatRecord> => call("POST", "/api/chats");
+
+export const archiveChat = (id: string): Promise<unknown> => call("POST", `${chatPath(id)}/archive`);
+
+export async function fetchToken(id: string): Promise<string> {
+  return (await call<{ readonly token: string }>("POST", `${chatPath(id)}/token`)).token;
+}
+
+/** Tries until it gets an answer, as long as there is none. @throws Refusal */
+export async function patiently<Value>(ask: () => Promise<Value>, signal?: AbortSignal): Promise<Value> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof Refusal && error.status < 500) throw error;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
+async function call<Value>(method: string, path: string): Promise<Value> {
+  const response = await fetch(path, { method });
+  if (response.ok) return (await response.json()) as Value;
+  const { error } = (await response.json().catch(() => ({}))) as { readonly error?: string };
+  throw new Refusal(error ?? `The backend answered ${response.status}.`, response.status);
+}
+
+function chatPath(id: string): string {
+  return `/api/chats/${encodeURIComponent(id)}`;
+}

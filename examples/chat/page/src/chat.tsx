@@ -1,0 +1,111 @@
+import type { Daybook, Session } from "@daybook/client";
+import { useDaybookChat } from "@daybook/react";
+import type { UIMessage } from "ai";
+import type { Me } from "./backend.js";
+import { Composer } from "./composer.js";
+import { Connection, OfflineNote } from "./connection.js";
+import { AgainIcon, DownIcon } from "./icons.js";
+import { MessageList } from "./message-list.js";
+import { useScroll } from "./use-scroll.js";
+import { useSession } from "./use-session.js";
+import { Welcome } from "./welcome.js";
+
+interface ChatProps {
+  readonly id: string;
+  readonly title: string;
+  readonly me: Me;
+  readonly daybook: Daybook;
+  readonly create: () => void;
+}
+
+/** One chat, with its session opened for it. */
+export function Chat(props: ChatProps): React.ReactNode {
+  const { session, error } = useSession(props.daybook, props.id);
+  if (error === undefined) return <OpenChat {...props} session={session} />;
+  return (
+    <div className="nothing" role="alert">
+      <h1>This chat cannot be opened</h1>
+      <p>{error.message}</p>
+      <button onClick={props.create}>Begin a new one</button>
+    </div>
+  );
+}
+
+/** Frames, not chunks, are what somebody can see. */
+const RENDER_MS = 30;
+
+function OpenChat({
+  title,
+  me,
+  session,
+}: ChatProps & { readonly session: Session | undefined }): React.ReactNode {
+  const chat = useDaybookChat({ session, throttle: RENDER_MS });
+  const { messages, status, error, isLoading, hasOlder, isLoadingOlder } = chat;
+  const scroll = useScroll(messages[0]?.id, hasOlder && !isLoadingOlder, chat.loadOlder);
+  const isBusy = status === "submitted" || status === "streaming";
+  const send = (text: string): void => {
+    void chat.sendMessage({ text });
+    scroll.toEnd();
+  };
+  return (
+    <>
+      <header className="head">
+        <h1>{title}</h1>
+        <Connection status={chat.connection} />
+      </header>
+      <OfflineNote status={chat.connection} />
+      <div className="scroller" ref={scroll.scroller} tabIndex={0} aria-label="Messages">
+        <div className="column" ref={scroll.content} role="log" aria-busy={isBusy || isLoading}>
+          {hasOlder && <p className="older">{isLoadingOlder ? "Reading what was before…" : "…"}</p>}
+          {!isLoading && messages.length === 0 && <Welcome cast={me.cast} ask={send} />}
+          <MessageList
+            messages={messages}
+            isBusy={isBusy}
+            isAwaited={status === "submitted"}
+            me={me}
+            originOf={chat.originOf}
+          />
+          <Trouble error={error} clear={chat.clearError} />
+          {canAnswerAgain(messages, status) && (
+            <button className="again" onClick={() => void chat.regenerate()}>
+              <AgainIcon /> Answer again
+            </button>
+          )}
+        </div>
+      </div>
+      <footer className="foot">
+        {!scroll.isAtEnd && (
+          <button className="icon to-end" aria-label="Go to the newest message" onClick={scroll.toEnd}>
+            <DownIcon />
+          </button>
+        )}
+        <Composer
+          cast={me.cast}
+          isReady={session !== undefined}
+          isBusy={isBusy}
+          send={send}
+          stop={() => void chat.stop()}
+        />
+      </footer>
+    </>
+  );
+}
+
+function Trouble({
+  error,
+  clear,
+}: {
+  readonly error: Error | undefined;
+  readonly clear: () => void;
+}): React.ReactNode {
+  if (error === undefined) return null;
+  return (
+    <p className="trouble" role="alert">
+      {error.message} <button onClick={clear}>All right</button>
+    </p>
+  );
+}
+
+function canAnswerAgain(messages: readonly UIMessage[], status: string): boolean {
+  return messages.at(-1)?.role === "assistant" && (status === "ready" || status === "error");
+}

@@ -1,0 +1,56 @@
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export interface PageServer {
+  readonly serve: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".svg": "image/svg+xml",
+  ".woff2": "font/woff2",
+};
+
+/** The page: as it was built, out of `CHAT_PAGE`; without that, made by Vite as it is asked for. */
+export async function servePage(): Promise<PageServer> {
+  const built = process.env["CHAT_PAGE"];
+  return built === undefined ? servedByVite() : { serve: fromFolder(built), close: () => Promise.resolve() };
+}
+
+async function servedByVite(): Promise<PageServer> {
+  // Where the page is built already, Vite need not be there.
+  const { createServer } = await import("vite");
+  const root = fileURLToPath(new URL("../page/", import.meta.url));
+  const vite = await createServer({ root, server: { middlewareMode: true }, logLevel: "warn" });
+  return {
+    serve: (request, response) => vite.middlewares(request, response),
+    close: () => vite.close(),
+  };
+}
+
+function fromFolder(folder: string): PageServer["serve"] {
+  return async (request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://page");
+    // Leading dots are gone once it is normal: nothing outside of the folder has a name here.
+    const name = normalize(decodeURIComponent(pathname));
+    const file = join(folder, name === "/" ? "index.html" : name);
+    const found = await stat(file).catch(() => undefined);
+    if (found?.isFile() !== true) {
+      response.writeHead(404, { "content-type": "text/plain" }).end("Not found.");
+      return;
+    }
+    // Vite names what it builds by its content.
+    const isForEver = name.startsWith("/assets/");
+    response.writeHead(200, {
+      "content-type": TYPES[extname(file)] ?? "application/octet-stream",
+      "cache-control": isForEver ? "public, max-age=31536000, immutable" : "no-cache",
+    });
+    createReadStream(file).pipe(response);
+  };
+}

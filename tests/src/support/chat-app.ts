@@ -1,0 +1,86 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { rm } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { createApiKey } from "@daybook/server";
+import { newDataDir, type ServerProcess, startServerProcess, within } from "@daybook/test-kit";
+import { build } from "vite";
+
+const example = (path: string): string =>
+  fileURLToPath(new URL(`../../../examples/chat/${path}`, import.meta.url));
+
+/** The example's page as it ships: built, once for all tests of a file. */
+export async function buildChatPage(): Promise<string> {
+  await build({ root: example("page"), logLevel: "error" });
+  return example("dist/page");
+}
+
+/** The chat example with all that belongs to it, each a process of its own: Daybook, the backend, the agents. */
+export class ChatApp implements AsyncDisposable {
+  private agents: ChildProcess | undefined;
+
+  private constructor(
+    readonly dataDir: string,
+    /** Another one once it was killed and started again. */
+    public server: ServerProcess,
+    readonly key: string,
+    private readonly backend: ChildProcess,
+    /** Of the page. */
+    readonly url: string,
+    private readonly env: Readonly<Record<string, string>>,
+  ) {}
+
+  /** @param more what the agents' environment says: of the model */
+  static async start(page: string, more: Readonly<Record<string, string>> = {}): Promise<ChatApp> {
+    const dataDir = await newDataDir();
+    const server = await startServerProcess({ dataDir, settings: { auth: "jwt" } });
+    const { key } = await createApiKey(dataDir, { tenant: "chat", publicUrl: server.url });
+    const env = { DAYBOOK_BASE_URL: server.url, DAYBOOK_API_KEY: key, CHAT_PAGE: page, PORT: "0", ...more };
+    const [backend, line] = await run("backend.js", env);
+    const app = new ChatApp(dataDir, server, key, backend, line.replace("backend: ", ""), env);
+    await app.startAgents();
+    return app;
+  }
+
+  async startAgents(): Promise<void> {
+    const [agents] = await run("agents.js", this.env);
+    this.agents = agents;
+  }
+
+  async killAgents(): Promise<void> {
+    await kill(this.agents);
+  }
+
+  killServer(): Promise<unknown> {
+    return this.server.kill("SIGKILL");
+  }
+
+  /** Where it was before. */
+  async startServerAgain(): Promise<void> {
+    const port = Number(new URL(this.server.url).port);
+    this.server = await startServerProcess({ dataDir: this.dataDir, settings: { auth: "jwt", port } });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([kill(this.agents), kill(this.backend), this.server[Symbol.asyncDispose]()]);
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** @returns the process, and the line that says that it is there */
+async function run(script: string, env: Readonly<Record<string, string>>): Promise<[ChildProcess, string]> {
+  const child = spawn(process.execPath, [example(`dist/${script}`)], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, OPENAI_API_KEY: undefined, OPENAI_BASE_URL: undefined, ...env },
+  });
+  const lines = createInterface({ input: child.stdout });
+  const [line] = (await within(`${script} is there`, once(lines, "line"))) as [string];
+  return [child, line];
+}
+
+async function kill(child: ChildProcess | undefined): Promise<void> {
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  child.kill("SIGKILL");
+  await once(child, "exit");
+}

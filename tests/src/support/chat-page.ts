@@ -1,0 +1,76 @@
+import type { BrowserContext, Locator, Page } from "playwright-core";
+import { within } from "@daybook/test-kit";
+
+/** Runs in the page, where there is a document. */
+const TRANSCRIPT = `[...document.querySelectorAll("article")].map(
+  (article) => article.ariaLabel + ": " + article.querySelector(".words").textContent)`;
+
+/** A tab with the chat in it, as somebody uses it. */
+export class ChatPage {
+  private constructor(readonly page: Page) {}
+
+  /** Opens a tab, at a chat, or at the one that is there. */
+  static async open(context: BrowserContext, url: string): Promise<ChatPage> {
+    const page = await context.newPage();
+    await page.goto(url);
+    const chat = new ChatPage(page);
+    await chat.is("live");
+    return chat;
+  }
+
+  /** Of the chat: another tab shows the same with it. */
+  get url(): string {
+    return this.page.url();
+  }
+
+  /** Of the session. */
+  get id(): string {
+    return new URL(this.url).hash.slice(1);
+  }
+
+  /** Begins a chat of its own. */
+  async begin(): Promise<void> {
+    const before = this.url;
+    await this.page.getByRole("button", { name: "New chat", exact: true }).click();
+    await this.page.waitForURL((url) => url.href !== before);
+    await this.is("live");
+  }
+
+  async ask(text: string): Promise<void> {
+    await this.page.getByRole("textbox", { name: "Message" }).fill(text);
+    await this.page.getByRole("button", { name: "Send" }).click();
+  }
+
+  press(button: string): Promise<void> {
+    return this.page.getByRole("button", { name: button }).click();
+  }
+
+  /** What the page says of its connection. */
+  is(status: "live" | "offline"): Promise<void> {
+    return this.page.locator(`.connection[data-status="${status}"]`).waitFor();
+  }
+
+  answers(agent: "Scout" | "Tally"): Locator {
+    return this.page.getByRole("article", { name: agent });
+  }
+
+  /** Waits until an agent has said just that, in the newest of its answers. */
+  async hears(agent: "Scout" | "Tally", text: string): Promise<void> {
+    const words = this.answers(agent).last().locator(".words");
+    await words.filter({ hasText: new RegExp(`^\\s*${text}\\s*$`) }).waitFor();
+  }
+
+  /** Waits until nobody answers. */
+  async isQuiet(): Promise<void> {
+    await this.page.getByRole("button", { name: "Answer again" }).waitFor();
+  }
+
+  /** Who said what, as it stands there. */
+  transcript(): Promise<string[]> {
+    return this.page.evaluate<string[]>(TRANSCRIPT);
+  }
+
+  async reload(): Promise<void> {
+    await within("the page is loaded", this.page.reload());
+  }
+}
