@@ -10,9 +10,15 @@ import { type AppendReport, type AppendTask, sessionId } from "./load-task.js";
 /** How long what is still unanswered, or unseen, at the end may take. */
 const DRAIN_MS_MAX = 15_000;
 
+/** One request at a time. */
+interface Connection {
+  send(request: Buffer, answered: (status: number) => void): void;
+  close(): void;
+}
+
 /** One connection and the sessions that only it appends to. */
 interface Lane {
-  readonly connection: HttpConnection;
+  readonly connection: Connection;
   readonly request: AppendRequest;
   readonly sessions: readonly number[];
   turn: number;
@@ -38,21 +44,33 @@ export function newProducer(): string {
 }
 
 function openLanes(task: AppendTask): Promise<Lane[]> {
-  const { target, sessions, connections, eventsPerRequest, eventBytes } = task;
+  const { target, sessions, connections, eventsPerRequest, eventBytes, overSocket } = task;
   return Promise.all(
     Array.from({ length: connections }, async (_, lane) => ({
-      connection: await HttpConnection.open(target),
+      connection: await openConnection(task, lane),
       request: new AppendRequest({
         target,
         sessions,
         producer: newProducer(),
         events: eventsPerRequest,
         eventBytes,
+        overSocket,
       }),
       sessions: ownSessions(lane, task),
       turn: 0,
     })),
   );
+}
+
+function openConnection(
+  { target, sessions, connections, overSocket }: AppendTask,
+  lane: number,
+): Promise<Connection> {
+  if (overSocket !== true) return HttpConnection.open(target);
+  if (sessions.count !== connections) throw new Error("a socket is joined to one session");
+  const opening = dialectOf(target).openChannel?.(target, sessionId(sessions, lane));
+  if (opening === undefined) throw new Error("its protocol has no socket that takes appends");
+  return opening;
 }
 
 function ownSessions(lane: number, { sessions, connections }: AppendTask): number[] {

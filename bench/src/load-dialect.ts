@@ -1,3 +1,4 @@
+import { appendFrame, ChannelConnection } from "./load-channel.js";
 import { postRequest, requestHead } from "./load-connection.js";
 import { SseTail } from "./load-sse-tail.js";
 import { RawTail, type TailOptions } from "./load-tail.js";
@@ -20,6 +21,9 @@ export interface Dialect {
     target: Target,
     append: { readonly id: string; readonly producer: string; readonly events: readonly string[] },
   ): Buffer;
+  /** The same as a frame for a socket that `openChannel` gave; both are missing where the protocol has nothing like it. */
+  appendFrame?(append: { readonly id: string; readonly events: readonly string[] }): Buffer;
+  openChannel?(target: Target, id: string): Promise<ChannelConnection>;
   /** The status of an append that was stored. */
   readonly appendedStatus: number;
   openTail(target: Target, options: TailOptions): Promise<TailConnection>;
@@ -33,6 +37,8 @@ const SESSIONS: Dialect = {
     const body = events.length === 1 ? one : `{"events":[${events.join(",")}]}`;
     return postRequest(target, `/v1/sessions/${id}/append`, body);
   },
+  appendFrame: ({ id, events }) => appendFrame(id, events),
+  openChannel: (target, id) => ChannelConnection.open(target, id),
   appendedStatus: 201,
   openTail: (target, options) => RawTail.open(target, options),
 };

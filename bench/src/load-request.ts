@@ -10,6 +10,7 @@ interface RequestShape {
   readonly producer: string;
   readonly events: number;
   readonly eventBytes: number;
+  readonly overSocket?: boolean | undefined;
 }
 
 /** An append made once; only digits change from one to the next. */
@@ -22,11 +23,13 @@ export class AppendRequest {
   private readonly appendsAt: number;
   private readonly appendedStatus: number;
 
-  constructor({ target, sessions, producer, events, eventBytes }: RequestShape) {
+  constructor({ target, sessions, producer, events, eventBytes, overSocket }: RequestShape) {
     const event = eventJson(producer, eventBytes);
     const id = sessionId(sessions, 0);
     const dialect = dialectOf(target);
-    this.bytes = dialect.appendRequest(target, { id, producer, events: Array<string>(events).fill(event) });
+    const append = { id, producer, events: Array<string>(events).fill(event) };
+    const frame = overSocket === true ? dialect.appendFrame?.(append) : undefined;
+    this.bytes = frame ?? dialect.appendRequest(target, append);
     this.appendedStatus = dialect.appendedStatus;
     this.appendsAt = this.bytes.indexOf(APPENDS_BEFORE);
     this.sessionAt = this.bytes.indexOf(id) + sessions.prefix.length;

@@ -26,6 +26,8 @@ export interface AppendTask {
   readonly seconds: number;
   /** Open loop: so many requests a second, whatever the answers do. Left out: the next request follows the answer. */
   readonly requestsPerSecond?: number;
+  /** By pushes on Phoenix sockets, each joined to one session; by POST if left out. As many connections as sessions. */
+  readonly overSocket?: boolean;
   /** Follow every session over a WebSocket, and time each event until it is seen there. Sessions must be new. */
   readonly follow?: boolean;
 }

@@ -4,7 +4,7 @@ import { LoadGenerator } from "../http-generator.js";
 import type { Answers, Task } from "../load-task.js";
 import type { BenchOptions } from "../options.js";
 import type { Comparison, Line, Measure, Round } from "./comparison.js";
-import type { Contender, ContenderKind } from "./contender.js";
+import { type Contender, type ContenderKind, NotOffered } from "./contender.js";
 import { CoresClock } from "./cores-clock.js";
 import { cpuSecondsOf } from "./process-tree.js";
 
@@ -130,6 +130,7 @@ export async function compare(context: BesideContext, plan: Plan): Promise<Compa
       await work();
     } catch (error) {
       line.failed = error instanceof Error ? error : new Error(String(error));
+      if (error instanceof NotOffered) return;
       context.say(
         `${line.contender.name}, ${line.variant.name}: ${line.failed.stack ?? line.failed.message}`,
       );
@@ -153,6 +154,11 @@ export async function compare(context: BesideContext, plan: Plan): Promise<Compa
   return { title: plan.title, measures: plan.measures, lines: lines.map(asLine), goals: [] };
 }
 
+function whyNot(failed: Error): string {
+  const [message = ""] = failed.message.split("\n");
+  return failed instanceof NotOffered ? message : `failed: ${message}`;
+}
+
 function asLine(line: {
   readonly variant: Variant;
   readonly contender: Contender;
@@ -165,6 +171,6 @@ function asLine(line: {
     contender: contender.name,
     ...(variant.load !== undefined && { load: variant.load }),
     rounds,
-    ...(failed !== undefined && { failed: failed.message.split("\n")[0] ?? "" }),
+    ...(failed !== undefined && { failed: whyNot(failed) }),
   };
 }

@@ -14,7 +14,7 @@ import { fanOut } from "./fan-out.js";
 import { replay, reopen } from "./history.js";
 import { readYourWrites } from "./latency.js";
 import { idleTails, recovery } from "./scale.js";
-import { batches, hotSession, singlePosts } from "./throughput.js";
+import { batches, hotSession, singlePosts, socketAppends } from "./throughput.js";
 
 /** What Daybook is measured next to. The first ones are taken when nobody is named. */
 export const CONTENDERS: readonly ContenderKind[] = [redis, postgres, nats, durableStreams, plainPostgres];
@@ -29,6 +29,7 @@ interface Scenario {
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   "single-posts": { run: singlePosts, quick: true },
   batches: { run: batches, quick: true },
+  "socket-appends": { run: socketAppends, quick: false },
   "hot-session": { run: hotSession, quick: false },
   "read-your-writes": { run: readYourWrites, quick: true },
   "fan-out": { run: fanOut, quick: true },

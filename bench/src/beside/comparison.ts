@@ -73,7 +73,7 @@ export function comparisonTable(comparison: Comparison): string {
       ...(line.contender === DAYBOOK ? ["1", ""] : [medianText(ratios), rangeText(ratios)]),
       ...others.map(({ key }) => medianText(valuesOf(line, key))),
       coresText(line),
-      [...notes, ...(line.failed === undefined ? [] : [`failed: ${line.failed}`])].join("; "),
+      [...notes, ...(line.failed === undefined ? [] : [line.failed])].join("; "),
     ];
   });
   const text = `${title}\n${aligned([head, ...cells])}`;

@@ -24,6 +24,9 @@ export interface ContenderKind {
   make(): Promise<Contender>;
 }
 
+/** What a contender has no way to do: it is not measured there, and its line says why. */
+export class NotOffered extends Error {}
+
 /** Where contenders differ in what they promise; bench/CONTENDERS.md says it in words. */
 export interface Promises {
   /** Which protocol they speak. */

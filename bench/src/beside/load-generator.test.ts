@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LoadGenerator } from "../http-generator.js";
+import { sessionId } from "../load-task.js";
 import { CONTENDERS } from "./beside.js";
 import type { Contender } from "./contender.js";
 import { daybook } from "./daybook-contender.js";
@@ -41,6 +42,32 @@ for (const { kind, missing } of KINDS) {
       expect(report.requests).toBeGreaterThan(0);
       expect(report.seen.count).toBe(report.latency.count);
       expect(report.eventsInAll).toBe(60);
+    });
+
+    test("appends over a socket are stored as those over HTTP are, or it says that there is no such socket", async () => {
+      const { target } = contender;
+      const sessions = { prefix: "socket-", count: 3 };
+      await generator.run({ kind: "create", target, sessions });
+      const appending = generator.run({
+        kind: "append",
+        ...{ target, sessions, connections: 3, overSocket: true },
+        ...load,
+      });
+      if (kind.promises.api !== "sessions") {
+        await expect(appending).rejects.toThrow("no socket that takes appends");
+        return;
+      }
+      const { refused, eventsInAll } = await appending;
+      expect(refused).toBe(0);
+      // What the sockets brought is there for other readers too.
+      let stored = 0;
+      for (let index = 0; index < sessions.count; index++) {
+        const url = `${target.url}/v1/sessions/${sessionId(sessions, index)}/events?limit=1&before=9007199254740991`;
+        const answer = await fetch(url, { headers: { authorization: `Bearer ${target.token ?? ""}` } });
+        const { events } = (await answer.json()) as { readonly events: readonly { readonly seq: number }[] };
+        stored += kind.promises.contiguous ? (events[0]?.seq ?? 0) : events.length;
+      }
+      expect(stored).toBe(kind.promises.contiguous ? eventsInAll : sessions.count);
     });
 
     test("a crowd gets each event once a follower, and a replay all of them", async () => {

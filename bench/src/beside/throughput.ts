@@ -1,6 +1,7 @@
 import { measureAppends, THROUGHPUT } from "./appends.js";
 import { type BesideContext, compare } from "./beside-context.js";
 import type { Comparison } from "./comparison.js";
+import { NotOffered } from "./contender.js";
 import { daybookTo } from "./goals.js";
 
 const SESSIONS = { prefix: "single-", count: 2_000 };
@@ -24,6 +25,27 @@ export async function singlePosts(context: BesideContext): Promise<Comparison> {
 
 function connectionsText(count: number): string {
   return count === 1 ? "1 connection" : `${count} connections`;
+}
+
+/** Over Phoenix sockets, each joined to a session of its own: what is appended also comes back on it. */
+export async function socketAppends(context: BesideContext): Promise<Comparison> {
+  const counts = context.options.quick ? [64] : [1, 64, 256];
+  const name = (count: number): string => (count === 1 ? "1 socket" : `${count} sockets`);
+  return compare(context, {
+    title: "append of one event over a socket that follows the session as well, closed loop",
+    measures: THROUGHPUT,
+    variants: counts.map((count) => ({
+      name: name(count),
+      load: count,
+      measure: async (contender, round) => {
+        if (contender.target.api === "durable streams")
+          throw new NotOffered("its protocol has no socket that takes appends");
+        const sessions = { prefix: `socket${count}-${round}-`, count };
+        await context.load<"create">({ kind: "create", target: contender.target, sessions });
+        return measureAppends(context, contender, { sessions, connections: count, overSocket: true });
+      },
+    })),
+  });
 }
 
 /** Lists of events, each one commit. */

@@ -17,14 +17,22 @@ export class Follower implements Listener {
   private state: "live" | "reading" | "reading, and again" | "ended" = "reading";
   private leave: (() => void) | undefined;
 
+  private cursor: number;
+
   constructor(
     private readonly store: Store,
     private readonly id: string,
-    private cursor: number,
+    private readonly options: {
+      readonly cursor: number;
+      /** What is sent of events: always some. */
+      readonly frames: (events: readonly StoredEvent[]) => readonly (Buffer | string)[];
+    },
     private readonly socket: WebSocket,
     /** What is written to in one go: the socket below the WebSocket. */
     private readonly wire: Duplex,
-  ) {}
+  ) {
+    this.cursor = options.cursor;
+  }
 
   async run(feeds: LiveFeeds): Promise<void> {
     this.socket.once("close", () => this.end());
@@ -82,13 +90,13 @@ export class Follower implements Listener {
   }
 
   private send(events: readonly StoredEvent[]): void {
+    const fresh = events.filter(({ seq }) => seq > this.cursor);
+    const last = fresh.at(-1);
+    if (last === undefined) return;
     this.wire.cork();
-    for (const { seq, bytes } of events) {
-      if (seq <= this.cursor) continue;
-      this.socket.send(bytes, { binary: false });
-      this.cursor = seq;
-    }
+    for (const frame of this.options.frames(fresh)) this.socket.send(frame, { binary: false });
     this.wire.uncork();
+    this.cursor = last.seq;
   }
 
   private async drained(): Promise<void> {

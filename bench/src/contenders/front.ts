@@ -3,47 +3,11 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import fastify, { type FastifyInstance } from "fastify";
 import { WebSocketServer } from "ws";
+import { APPEND, appendAnswer, type AppendBody, newEvents } from "./append-body.js";
+import { ChannelSocket } from "./channels.js";
 import { Follower } from "./follower.js";
 import { LiveFeeds } from "./live-feed.js";
-import type { Appended, NewEvent, Page, Refused, Store } from "./store.js";
-
-/**
- * The HTTP front that people write before such a database: sessions, appends that are safe to retry, pages, tails.
- * It speaks the part of Daybook's session API that is measured, so that one load generator serves all.
- */
-const EVENT = {
-  type: "object",
-  required: ["type", "payload", "producer_id", "producer_seq"],
-  properties: {
-    type: { type: "string", minLength: 1, maxLength: 256 },
-    payload: { type: "object" },
-    producer_id: { type: "string", minLength: 1, maxLength: 256 },
-    producer_seq: { type: "integer", minimum: 1 },
-    actor: { type: "string" },
-    source: { type: "string" },
-    metadata: { type: "object" },
-    refs: { type: "object" },
-    idempotency_key: { type: "string" },
-  },
-} as const;
-
-const APPEND = {
-  oneOf: [
-    EVENT,
-    {
-      type: "object",
-      required: ["events"],
-      properties: { events: { type: "array", minItems: 1, maxItems: 1_000, items: EVENT } },
-    },
-  ],
-} as const;
-
-interface EventBody {
-  readonly producer_id: string;
-  readonly producer_seq: number;
-}
-
-type AppendBody = EventBody | { readonly events: readonly EventBody[] };
+import type { Page, Refused, Store, StoredEvent } from "./store.js";
 
 const REFUSALS = {
   session_not_found: [404, "There is no such session."],
@@ -56,6 +20,10 @@ export interface FrontOptions {
   readonly key: string;
 }
 
+/**
+ * The HTTP front that people write before such a database: sessions, appends that are safe to retry, pages, tails.
+ * It speaks the part of Daybook's session API that is measured, so that one load generator serves all.
+ */
 export function createFront({ store, key }: FrontOptions): FastifyInstance {
   const app = fastify({ bodyLimit: 8 * 1024 * 1024, keepAliveTimeout: 65_000 });
   const mayEnter = keyTest(key);
@@ -82,9 +50,8 @@ function addSessionRoutes(app: FastifyInstance, store: Store): void {
     "/v1/sessions/:id/append",
     { schema: { params, body: APPEND } },
     async ({ params: { id }, body }, reply) => {
-      const isList = "events" in body;
-      const outcome = await store.append(id, (isList ? body.events : [body]).map(newEvent));
-      if (outcome.kind === "appended") return reply.code(201).send(appendAnswer(outcome, isList));
+      const outcome = await store.append(id, newEvents(body));
+      if (outcome.kind === "appended") return reply.code(201).send(appendAnswer(outcome, body));
       const [status, message] = REFUSALS[outcome.kind];
       return reply.code(status).send({ error: outcome.kind, message });
     },
@@ -109,19 +76,19 @@ function addSessionRoutes(app: FastifyInstance, store: Store): void {
   );
 }
 
-function newEvent(event: EventBody): NewEvent {
-  return { producerId: event.producer_id, producerSeq: event.producer_seq, json: JSON.stringify(event) };
-}
-
-function appendAnswer({ results, lastSeq }: Appended, isList: boolean): unknown {
-  return isList ? { results, last_seq: lastSeq } : { ...results[0], last_seq: lastSeq };
-}
-
 function addTails(app: FastifyInstance, store: Store, mayEnter: (authorization?: string) => boolean): void {
   const feeds = new LiveFeeds(store);
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
   const open = async (request: IncomingMessage, wire: Duplex, head: Buffer): Promise<void> => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://front");
+    if (pathname === "/v1/socket/websocket") {
+      if (mayEnter(`Bearer ${searchParams.get("token") ?? ""}`))
+        sockets.handleUpgrade(request, wire, head, (socket) => {
+          new ChannelSocket(store, feeds, socket, wire);
+        });
+      else refuse(wire, "403 Forbidden");
+      return;
+    }
     const encodedId = /^\/v1\/sessions\/([^/]+)\/tail$/.exec(pathname)?.[1];
     const cursor = Number(searchParams.get("cursor") ?? "0");
     if (!mayEnter(request.headers.authorization)) refuse(wire, "401 Unauthorized");
@@ -131,7 +98,9 @@ function addTails(app: FastifyInstance, store: Store, mayEnter: (authorization?:
       const id = decodeURIComponent(encodedId);
       if (await store.exists(id))
         sockets.handleUpgrade(request, wire, head, (socket) => {
-          new Follower(store, id, cursor, socket, wire).run(feeds).catch(() => socket.close(1011));
+          new Follower(store, id, { cursor, frames: eachAlone }, socket, wire)
+            .run(feeds)
+            .catch(() => socket.close(1011));
         });
       else refuse(wire, "404 Not Found");
     }
@@ -140,6 +109,11 @@ function addTails(app: FastifyInstance, store: Store, mayEnter: (authorization?:
     wire.on("error", () => wire.destroy());
     open(request, wire, head).catch(() => refuse(wire, "503 Service Unavailable"));
   });
+}
+
+/** A tail's frames: an event each. */
+function eachAlone(events: readonly StoredEvent[]): Buffer[] {
+  return events.map(({ bytes }) => bytes);
 }
 
 function refuse(wire: Duplex, status: string): void {
