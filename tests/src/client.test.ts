@@ -11,6 +11,8 @@ import {
   type StorageLike,
 } from "@daybook/client";
 import { eventBody, eventually, within } from "@daybook/test-kit";
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { AuthServer, newId, type TokenApi } from "./support/auth-server.js";
@@ -270,12 +272,26 @@ test("without a WebSocket appends and reads work, and following says what to do"
     const session = await daybook.session({ identity: daybook.user({ id: "alice" }) });
     await session.append({ text: "Hello!" });
     expect(await session.before(Infinity)).toHaveLength(1);
-    expect(() => session.on("event", () => undefined)).toThrow(
-      expect.objectContaining({ code: "no_websocket" }),
-    );
+    await using kept = new Daybook({ baseUrl: auth.url, apiKey, store: memoryStore() });
+    const other = await kept.session({ identity: kept.user({ id: "alice" }), id: session.id });
+    for (const one of [session, other])
+      expect(() => one.on("event", () => undefined)).toThrow(
+        expect.objectContaining({ code: "no_websocket" }),
+      );
   } finally {
     if (native !== undefined) Object.defineProperty(globalThis, "WebSocket", native);
   }
+});
+
+test("a program that has appended and forgets to close ends by itself", async () => {
+  const code = `
+    import { Daybook } from ${JSON.stringify(import.meta.resolve("@daybook/client"))};
+    const daybook = new Daybook({ baseUrl: process.env.URL, apiKey: process.env.KEY });
+    const session = await daybook.session({ identity: daybook.user({ id: "alice" }) });
+    console.log((await session.append({ text: "Hello!" })).seq);`;
+  const env = { ...process.env, URL: auth.url, KEY: apiKey };
+  const run = promisify(execFile)(process.execPath, ["--input-type=module", "-e", code], { env });
+  expect((await within("it ended", run)).stdout).toBe("1\n");
 });
 
 describe("a store", () => {

@@ -207,13 +207,18 @@ export class Connections {
   constructor(private readonly options: ConnectionOptions) {}
 
   /** @throws DaybookError no_websocket */
-  hold(topic: string, holder: TopicHolder): Connection {
+  demandWebSocket(): WebSocketConstructor {
     const { WebSocket } = this.options;
-    if (WebSocket === undefined)
-      throw new DaybookError(
-        "no_websocket",
-        "There is no WebSocket here. Pass one, say that of the ws package: new Daybook({ WebSocket }).",
-      );
+    if (WebSocket !== undefined) return WebSocket;
+    throw new DaybookError(
+      "no_websocket",
+      "There is no WebSocket here. Pass one, say that of the ws package: new Daybook({ WebSocket }).",
+    );
+  }
+
+  /** @throws DaybookError no_websocket */
+  hold(topic: string, holder: TopicHolder): Connection {
+    const WebSocket = this.demandWebSocket();
     let connection = this.open.find((one) => one.hasRoomFor(topic));
     if (connection === undefined) {
       connection = new Connection({ ...this.options, WebSocket });

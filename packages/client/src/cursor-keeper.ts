@@ -21,7 +21,7 @@ export class CursorKeeper {
   }
 
   private flush(): void {
-    this.store.set(this.key, String(this.next));
+    void this.store.set(this.key, String(this.next));
     this.next = undefined;
   }
 }

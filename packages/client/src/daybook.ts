@@ -1,4 +1,5 @@
 import { AgentState } from "./agent-state.js";
+import { baseUrlOf } from "./base-url.js";
 import { Connections } from "./connection.js";
 import {
   defaultEnvironment,
@@ -18,7 +19,7 @@ import { type RefreshToken, TokenKeeper } from "./token-keeper.js";
 import type { Identity, JsonObject, SessionRecord } from "./wire.js";
 
 export interface DaybookOptions {
-  /** Where the server is, e.g. `https://daybook.example.com`. */
+  /** Where the server is, e.g. `https://daybook.example.com`; in a page also relative to it, e.g. `/daybook`. */
   readonly baseUrl: string;
   /** A service's key. For servers only: never send it to a browser. */
   readonly apiKey?: string | undefined;
@@ -91,7 +92,7 @@ export class Daybook implements AsyncDisposable {
 
   constructor(private readonly options: DaybookOptions) {
     const { apiKey } = options;
-    const baseUrl = options.baseUrl.replace(/\/+$/, "");
+    const baseUrl = baseUrlOf(options.baseUrl);
     const environment = { ...defaultEnvironment(), ...options.environment };
     this.environment = environment;
     this.http = new Http(baseUrl, options.fetch ?? globalThis.fetch.bind(globalThis), environment);
@@ -247,7 +248,7 @@ export class Daybook implements AsyncDisposable {
   ): Session {
     const { http, connections, environment } = this;
     const { store } = this.options;
-    const tenant = readClaims(who.token ?? "").tenant ?? "";
+    const tenant = who.token === undefined ? "" : (readClaims(who.token).tenant ?? "");
     const owner = [http.baseUrl, tenant, who.id, who.actor ?? ""].map(encodeURIComponent).join("/");
     const session = new Session({
       ...who,

@@ -8,8 +8,8 @@ import { localLocks } from "./local-locks.js";
 export interface Clock {
   /** Milliseconds that only ever rise. No wall clock is read anywhere: it may jump. */
   now(): number;
-  /** Calls back once; the result takes that back. */
-  after(ms: number, callback: () => void): () => void;
+  /** Calls back once; the result takes that back. `isIdle`: nobody waits for it, so it keeps no process alive. */
+  after(ms: number, callback: () => void, isIdle?: boolean): () => void;
 }
 
 /** As much of `fetch` as is used. */
@@ -82,8 +82,10 @@ export function defaultEnvironment(): Environment {
   return {
     clock: {
       now: () => performance.now(),
-      after: (ms, callback) => {
+      after: (ms, callback, isIdle = false) => {
         const timer = setTimeout(callback, ms);
+        // Only Node has a process that could end.
+        if (isIdle) (timer as { unref?: () => void }).unref?.();
         return () => clearTimeout(timer);
       },
     },

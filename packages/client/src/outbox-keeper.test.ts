@@ -19,7 +19,7 @@ function browser(): {
 } {
   const kept = memoryStore();
   const locks = localLocks();
-  const store = new SafeStore(kept, (error) => {
+  const store = new SafeStore(kept, defaultEnvironment().clock, (error) => {
     throw error;
   });
   return {
@@ -51,7 +51,7 @@ describe("what an outbox keeps", () => {
     const first = page();
     expect(await first.open()).toBe("");
     for (const [index, key] of Array.from("abcdefghijkl").entries())
-      first.keeper.keep(group(key, "p", index + 1));
+      void first.keeper.keep(group(key, "p", index + 1));
     first.keeper.forget("b");
     first.keeper.close();
     const second = page().keeper;
@@ -70,7 +70,7 @@ describe("what an outbox keeps", () => {
       const { keeper } = page();
       expect(keys(await keeper.open())).toBe(all);
       const key = "abcdefghijkl"[count] ?? "";
-      keeper.keep(group(key, `p${count}`, 1));
+      void keeper.keep(group(key, `p${count}`, 1));
       all += key;
       keeper.close();
       await settled();
@@ -81,7 +81,7 @@ describe("what an outbox keeps", () => {
     const { page } = browser();
     const [first, second] = [page(), page()];
     await first.open();
-    first.keeper.keep(group("a", "p", 1));
+    void first.keeper.keep(group("a", "p", 1));
     expect(await second.open()).toBe("");
     await settled();
     expect(second.adopted).toEqual([]);
@@ -95,7 +95,7 @@ describe("what an outbox keeps", () => {
     const [first, second] = [page(), page()];
     await second.open();
     await first.open();
-    first.keeper.keep(group("a", "p", 1));
+    void first.keeper.keep(group("a", "p", 1));
     first.keeper.close();
     await second.keeper.lookAgain();
     expect(second.adopted).toEqual(["a"]);
@@ -107,7 +107,7 @@ describe("what an outbox keeps", () => {
     const { page } = browser();
     const first = page();
     await first.open();
-    first.keeper.keep(group("a", "p", 1));
+    void first.keeper.keep(group("a", "p", 1));
     const others = [page(), page(), page()];
     for (const other of others) await other.open();
     first.keeper.close();
@@ -122,9 +122,38 @@ describe("what an outbox keeps", () => {
     for (const [id, left] of Object.entries(places))
       for (const key of left) {
         const { text: _, ...kept } = group(key, "p", "abcd".indexOf(key) + 1);
-        store.set(`p/${id}/${"abcd".indexOf(key)}`, JSON.stringify(kept));
+        await store.set(`p/${id}/${"abcd".indexOf(key)}`, JSON.stringify(kept));
       }
     expect(await page().open()).toBe("abcd");
+  });
+
+  test("stays where it is when there is no room to move it, and is taken over from there", async () => {
+    const kept = memoryStore();
+    let isFull = false;
+    const store = new SafeStore(
+      {
+        ...kept,
+        set: (key, value) => (isFull ? Promise.reject(new Error("full")) : kept.set(key, value)),
+      },
+      defaultEnvironment().clock,
+      () => undefined,
+    );
+    const environment = { ...defaultEnvironment(), locks: localLocks() };
+    const [first, second, third] = [1, 2, 3].map(() => new Page(store, environment));
+    await first!.open();
+    for (const [index, key] of Array.from("abc").entries())
+      void first!.keeper.keep(group(key, "p", index + 1));
+    first!.keeper.close();
+    isFull = true;
+    expect(await second!.open()).toBe("abc");
+    // It sends one, and is gone.
+    second!.keeper.forget("a");
+    second!.keeper.close();
+    isFull = false;
+    expect(await third!.open()).toBe("bc");
+    for (const key of "bc") third!.keeper.forget(key);
+    await settled();
+    expect(await kept.keys("")).toEqual([]);
   });
 
   test("what is no append is thrown away", async () => {
@@ -135,7 +164,7 @@ describe("what an outbox keeps", () => {
       "1.x/3": "null",
       "1.x/4": '{"key":1}',
     }))
-      store.set(`p/${place}`, text);
+      await store.set(`p/${place}`, text);
     expect(await page().open()).toBe("");
     expect(await count()).toBe(0);
   });
@@ -144,7 +173,7 @@ describe("what an outbox keeps", () => {
     const { page } = browser();
     const tab = page({ owner: "tab1", locks: localLocks() });
     await tab.open();
-    tab.keeper.keep(group("a", "p", 1));
+    void tab.keeper.keep(group("a", "p", 1));
     // Reloaded: its locks are gone with it, and those of other tabs were never seen.
     expect(await page({ owner: "tab2", locks: localLocks() }).open()).toBe("");
     expect(await page({ owner: "tab1", locks: localLocks() }).open()).toBe("a");

@@ -32,13 +32,16 @@ export class OutboxKeeper {
 
   constructor(private readonly options: OutboxKeeperOptions) {}
 
-  /** Not before `open`: what is older would not be known as older. */
-  keep(group: OutgoingGroup): void {
+  /**
+   * Not before `open`: what is older would not be known as older.
+   * @returns whether it is kept
+   */
+  keep(group: OutgoingGroup): Promise<boolean> {
     const { prefix, store } = this.options;
     const place = this.places.get(group.key) ?? `${prefix}${this.id}/${padded(++this.count)}`;
     this.places.set(group.key, place);
     const { text: _madeAnew, bodies, events: _asBodies, ...rest } = group;
-    store.set(place, `${JSON.stringify(rest).slice(0, -1)},"events":[${bodies.join(",")}]}`);
+    return store.set(place, `${JSON.stringify(rest).slice(0, -1)},"events":[${bodies.join(",")}]}`);
   }
 
   forget(key: string): void {
@@ -105,12 +108,11 @@ export class OutboxKeeper {
     for (const key of [...(await store.keys(`${prefix}${id}/`))].sort()) {
       const kept = readKept(await store.get(key));
       if (this.closing.signal.aborted) break;
-      if (kept !== undefined) {
-        const group = numbered(kept);
-        this.keep(group);
-        groups.push(group);
-      }
-      store.delete(key);
+      const group = kept && numbered(kept);
+      if (group !== undefined) groups.push(group);
+      // Where there is no room for it a second time it stays where it is.
+      if (group !== undefined && !(await this.keep(group))) this.places.set(group.key, key);
+      else store.delete(key);
     }
     return groups;
   }

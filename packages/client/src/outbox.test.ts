@@ -75,9 +75,7 @@ class World {
       ...(store && {
         kept: {
           prefix: "p/",
-          store: new SafeStore(store, (error) => {
-            throw error;
-          }),
+          store: new SafeStore(store, environment.clock, ({ code }) => void this.told.push(code)),
         },
       }),
     });
@@ -259,6 +257,15 @@ describe("an outbox", () => {
     world.tokens.replace("h.e30.t");
     await settled();
     expect(await append).toBe("a at 1");
+  });
+
+  test("a store that never answers keeps nobody from appending", async () => {
+    const never = (): Promise<never> => new Promise(() => undefined);
+    const world = new World({ store: { get: never, set: never, delete: never, keys: never } });
+    const append = world.append("a");
+    await world.clock.advance(10_000);
+    expect(await append).toBe("a at 1");
+    expect(world.told).toContain("store_failed");
   });
 
   test("a page that is gone for a day goes on where it was", async () => {

@@ -119,7 +119,7 @@ export class Outbox {
     const key = this.options.environment.newId();
     const group = this.queue.add(key, events, expectedSeq);
     // Before it is ready this would stand in the store before what is older.
-    if (this.isReady) this.keeper?.keep(group);
+    if (this.isReady) void this.keeper?.keep(group);
     const answered = new Promise<readonly AppendResult[]>((resolve, reject) =>
       this.waiting.set(key, { resolve, reject }),
     );
@@ -214,7 +214,7 @@ export class Outbox {
 
   /** What others have left goes before what was appended while it was looked for. */
   private begin(left: readonly OutgoingGroup[]): void {
-    for (const group of this.queue.all) this.keeper?.keep(group);
+    for (const group of this.queue.all) void this.keeper?.keep(group);
     this.isReady = true;
     this.adopt(left, "first");
     if (!this.queue.isEmpty) this.step({ kind: "queued" });
@@ -356,7 +356,7 @@ export class Outbox {
     if (front === undefined) return;
     // Those behind it first: should this be cut off in between, nothing is sent under a number that has a hole before it.
     const producerId = this.doubted.size > 0 ? this.options.environment.newId() : undefined;
-    for (const renumbered of this.queue.drop(producerId)) this.keeper?.keep(renumbered);
+    for (const renumbered of this.queue.drop(producerId)) void this.keeper?.keep(renumbered);
     this.keeper?.forget(front.key);
     this.reject(front, error, kind);
     this.doubted.delete(front.key);

@@ -77,7 +77,7 @@ export class Session implements AsyncDisposable {
       ended: failed,
       changed,
     });
-    const safe = store && new SafeStore(store, failed);
+    const safe = store && new SafeStore(store, environment.clock, failed);
     this.cursorKeeper = safe && new CursorKeeper(safe, `${storePrefix}cursor`);
     this.isPlaced = cursor !== undefined;
     this.outbox = new Outbox({
@@ -169,8 +169,12 @@ export class Session implements AsyncDisposable {
   /**
    * Starts the tail, as the first listener for `event` does; also again after it ended. It begins where `cursor` said, or
    * else where this client's listeners had come to, if there is a store that knows, or else at the beginning.
+   *
+   * @throws DaybookError no_websocket
    */
   connect(): void {
+    // Where there is none that is said here and now, not when the store has answered.
+    this.options.connections.demandWebSocket();
     if (this.isPlaced || this.cursorKeeper === undefined) this.tail.start();
     else
       void this.cursorKeeper.load().then((cursor) => {

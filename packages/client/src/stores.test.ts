@@ -1,6 +1,8 @@
 import "fake-indexeddb/auto";
 import { describe, expect, test } from "vitest";
+import { defaultEnvironment } from "./environment.js";
 import { SafeStore } from "./safe-store.js";
+import { PageClock, SimClock } from "./sim-clock.test.support.js";
 import { memoryStore, type Store } from "./store.js";
 import { indexedDbStore, localStorageStore, type StorageLike } from "./web-stores.js";
 import type { DaybookError } from "./errors.js";
@@ -78,16 +80,33 @@ describe("a store that fails", () => {
         throw new DOMException("full", "QuotaExceededError");
       },
     });
-    return { safe: new SafeStore(store, (error) => void errors.push(error)), errors };
+    const { clock } = defaultEnvironment();
+    return { safe: new SafeStore(store, clock, (error) => void errors.push(error)), errors };
   };
 
   test("is told, and otherwise as good as empty", async () => {
     const { safe, errors } = failing();
-    safe.set("a", "1");
+    expect(await safe.set("a", "1")).toBe(false);
     expect(await safe.get("a")).toBeUndefined();
     expect(errors.map(({ code, message }) => [code, message])).toEqual([
       ["store_failed", "The store failed: full"],
       ["store_failed", "The store failed: forbidden"],
     ]);
+  });
+
+  test("by never answering is told, and not waited for any longer", async () => {
+    const never = (): Promise<never> => new Promise(() => undefined);
+    const clock = new SimClock();
+    const errors: string[] = [];
+    const safe = new SafeStore(
+      { get: never, set: never, delete: never, keys: never },
+      new PageClock(clock),
+      ({ message }) => void errors.push(message),
+    );
+    const answers = Promise.all([safe.get("a"), safe.keys("a"), safe.set("a", "1")]);
+    safe.delete("a");
+    await clock.advance(5_000);
+    expect(await answers).toEqual([undefined, [], false]);
+    expect(errors).toEqual(Array.from({ length: 4 }, () => "The store failed: it does not answer."));
   });
 });

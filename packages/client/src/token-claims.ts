@@ -48,7 +48,7 @@ function payloadOf(token: string): Record<string, unknown> {
   } catch {
     // Said below, in words that help.
   }
-  throw new DaybookError("invalid_token", "The token is no JWT. Pass a session token as it was minted.");
+  throw new DaybookError("invalid_token", "The token, or API key, is no JWT. Pass it as it was made.");
 }
 
 function identityOf(actor: string | undefined): Identity | undefined {

@@ -70,10 +70,9 @@ export class TokenKeeper {
     if (this.options.refreshToken === undefined || lifetimeMs === undefined || lifetimeMs <= 0) return;
     // Counted from when it came, so that neither clock has to be right.
     const ms = Math.min(TIMER_MS_MAX, lifetimeMs * REFRESH_AT);
-    this.stopTimer = this.options.environment.clock.after(ms, () => {
-      // Nobody waits for this one: should it come to nothing, the server will say when the token has ended.
-      this.refresh(token).catch(() => undefined);
-    });
+    // Nobody waits for this one: should it come to nothing, the server will say when the token has ended.
+    const refresh = (): void => void this.refresh(token).catch(() => undefined);
+    this.stopTimer = this.options.environment.clock.after(ms, refresh, true);
   }
 
   private async fetch(refused: string | undefined): Promise<string> {

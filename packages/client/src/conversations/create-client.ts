@@ -1,3 +1,4 @@
+import { baseUrlOf } from "../base-url.js";
 import { Connections } from "../connection.js";
 import {
   defaultEnvironment,
@@ -29,7 +30,7 @@ export class ConversationsClient implements Disposable {
 
   constructor({ baseUrl, apiKey, fetch, WebSocket, environment: given }: ClientOptions) {
     const environment = { ...defaultEnvironment(), ...given };
-    const url = baseUrl.replace(/\/+$/, "");
+    const url = baseUrlOf(baseUrl);
     this.parts = {
       http: new Http(url, fetch ?? globalThis.fetch.bind(globalThis), environment),
       connections: new Connections({
