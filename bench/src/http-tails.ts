@@ -76,6 +76,7 @@ export async function fanOut(context: HttpContext): Promise<Row[]> {
         eventBytes: EVENT_BYTES,
         warmUpSeconds: 1,
         seconds: context.options.seconds,
+        publishers: 1,
         eventsAheadMax: 4 * PUBLISHED_AT_ONCE,
       }),
   });

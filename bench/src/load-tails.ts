@@ -47,24 +47,32 @@ export class TailCrowd {
   /** Publishes to a session that all tails follow, and counts what they get. */
   async fanOut(task: FanOutTask): Promise<FanOutReport> {
     const { target, sessions, eventsPerRequest, eventBytes, warmUpSeconds, seconds } = task;
-    const shape = { target, sessions, producer: newProducer(), events: eventsPerRequest, eventBytes };
-    const publisher = new Publisher(await HttpConnection.open(target), new AppendRequest(shape));
+    const shape = { target, sessions, events: eventsPerRequest, eventBytes };
+    const publishers = await Promise.all(
+      Array.from({ length: task.publishers }, async () => {
+        const request = new AppendRequest({ ...shape, producer: newProducer() });
+        return new Publisher(await HttpConnection.open(target), request);
+      }),
+    );
     const before = this.frames;
-    const behind = (): number => publisher.published - (this.frames - before) / this.tails.length;
-    const publishing = publisher.run(eventsPerRequest, () => behind() < task.eventsAheadMax);
+    const published = (): number => publishers.reduce((total, one) => total + one.published, 0);
+    const behind = (): number => published() - (this.frames - before) / this.tails.length;
+    const publishing = publishers.map((one) =>
+      one.run(eventsPerRequest, () => behind() < task.eventsAheadMax),
+    );
     await sleep(warmUpSeconds * 1000);
     const [busy, startedAt] = [new BusyClock(), performance.now()];
-    const [framesAtStart, publishedAtStart] = [this.frames, publisher.published];
+    const [framesAtStart, publishedAtStart] = [this.frames, published()];
     await sleep(seconds * 1000);
     const elapsed = (performance.now() - startedAt) / 1000;
     const report = {
       deliveries: this.frames - framesAtStart,
-      published: publisher.published - publishedAtStart,
+      published: published() - publishedAtStart,
       seconds: elapsed,
       busy: busy.share(),
     };
-    await publisher.stop();
-    await publishing;
+    for (const one of publishers) one.stop();
+    await Promise.all(publishing);
     return report;
   }
 }
@@ -92,9 +100,8 @@ class Publisher {
     this.connection.close();
   }
 
-  async stop(): Promise<void> {
+  stop(): void {
     this.stopping = true;
-    await sleep(LOOK_MS);
   }
 }
 

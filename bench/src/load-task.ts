@@ -85,7 +85,9 @@ export interface FanOutTask {
   readonly eventBytes: number;
   readonly warmUpSeconds: number;
   readonly seconds: number;
-  /** The publisher waits while its followers are this many events behind, on average. */
+  /** Connections that publish. */
+  readonly publishers: number;
+  /** They wait while the followers are this many events behind, on average. */
   readonly eventsAheadMax: number;
 }
 

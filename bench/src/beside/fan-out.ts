@@ -7,6 +7,9 @@ import { daybookTo } from "./goals.js";
 import { usageOf } from "./process-tree.js";
 
 const PUBLISHED_AT_ONCE = 16;
+/** Enough that no server waits for its next append, and few enough that no follower is far behind. */
+const PUBLISHERS = 4;
+const AHEAD_MAX = 16 * PUBLISHED_AT_ONCE;
 const MEASURES = [
   { key: "rate", title: "deliveries/s" },
   { key: "published", title: "published events/s" },
@@ -18,7 +21,7 @@ export async function fanOut(context: BesideContext): Promise<Comparison> {
   const counts = context.options.quick ? [100] : [1, 100, 1_000];
   const name = (count: number): string => (count === 1 ? "1 follower" : `${count} followers`);
   const comparison = await compare(context, {
-    title: `followers of one session, which gets lists of ${PUBLISHED_AT_ONCE} events`,
+    title: `followers of one session, which gets lists of ${PUBLISHED_AT_ONCE} events over ${PUBLISHERS} connections`,
     measures: MEASURES,
     variants: counts.map((count) => ({
       name: name(count),
@@ -48,7 +51,8 @@ async function measureFanOut(
     eventBytes: EVENT_BYTES,
     warmUpSeconds: 1,
     seconds: context.options.seconds,
-    eventsAheadMax: 4 * PUBLISHED_AT_ONCE,
+    publishers: PUBLISHERS,
+    eventsAheadMax: AHEAD_MAX,
   });
   const after = await usageOf(pids);
   const { frames } = await context.load<"close_tails">({ kind: "close_tails" });

@@ -80,7 +80,7 @@ for (const { kind, missing } of KINDS) {
       await generator.run({ kind: "open_tails", target, sessions, tails: 3, reading: true });
       const report = await generator.run({
         kind: "fan_out",
-        ...{ target, sessions, ...load, eventsPerRequest: 16, eventsAheadMax: 1_000 },
+        ...{ target, sessions, ...load, eventsPerRequest: 16, publishers: 2, eventsAheadMax: 1_000 },
       });
       expect(report.published).toBeGreaterThan(0);
       const { frames } = await generator.run({ kind: "close_tails" });
