@@ -2,7 +2,7 @@ import { batches, manySessions, oneSession, stalls } from "./engine-append.js";
 import { erasure, replay } from "./engine-history.js";
 import { starts } from "./engine-start.js";
 import { forks, stateAt } from "./engine-state.js";
-import type { BenchOptions, Group, Report, Section } from "./options.js";
+import { type BenchOptions, type Group, isTimeFor, type Report, type Section } from "./options.js";
 import { type Row, table } from "./row.js";
 
 /** Everything that is measured on the embedded engine itself, in this process. */
@@ -33,7 +33,7 @@ async function runEngineBench(
 ): Promise<Report> {
   const [sections, data]: [Section[], Record<string, readonly Row[]>] = [[], {}];
   for (const [name, scenario] of Object.entries(SCENARIOS)) {
-    if (!names.includes(name)) continue;
+    if (!names.includes(name) || !isTimeFor(name, options, say)) continue;
     say(`${name} …`);
     const rows = await scenario(options);
     data[name] = rows;

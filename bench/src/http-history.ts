@@ -14,7 +14,6 @@ import { type SessionSet, sessionId } from "./load-task.js";
 import { judged, median, type Row, showNumber, spread } from "./row.js";
 
 const LONG_EVENTS = 40_000;
-const PAGE = 1_000;
 
 async function longSession(
   server: BenchServer,
@@ -33,43 +32,6 @@ async function longSession(
     eventBytes: EVENT_BYTES,
   });
   return sessions;
-}
-
-/** A long session that was not looked at since the server started. */
-export async function replayLong(context: HttpContext): Promise<Row[]> {
-  const [server, generator] = [await context.server(), context.generator()];
-  const sessions = await longSession(server, generator, "replay-");
-  const events = `/v1/sessions/${sessionId(sessions, 0)}/events`;
-  const page = async (query: string): Promise<number> => {
-    const path = `${events}?${query}&limit=${PAGE}`;
-    const { latency } = await generator.run({ kind: "get", target: server.target, path, times: 1 });
-    return latency.max;
-  };
-  const { rounds } = await interleave(context, {
-    rounds: async () => {
-      await server.end("SIGTERM");
-      await server.run();
-      const first = await page("cursor=0");
-      const last = await page(`before=${LONG_EVENTS + 1}`);
-      const { target } = server;
-      const { ms } = await generator.run({ kind: "replay", target, sessions, events: LONG_EVENTS });
-      const again = await generator.run({ kind: "replay", target, sessions, events: LONG_EVENTS });
-      return { first, last, all: LONG_EVENTS / (ms / 1000), again: LONG_EVENTS / (again.ms / 1000) };
-    },
-  });
-  const row = (of: "first" | "last" | "all" | "again", name: string, unit: string): Row => {
-    const values = rounds.map((round) => round[of]);
-    return { name, value: median(values), unit, note: spread(values) };
-  };
-  const long = `${showNumber(LONG_EVENTS)} events`;
-  return [
-    judged(row("first", `first page of ${PAGE} of ${long}, first request after a start`, "ms"), {
-      atMost: 50,
-    }),
-    judged(row("last", `last page of ${PAGE} (before) of ${long}`, "ms"), { atMost: 50 }),
-    row("all", `whole replay of ${long} over a raw tail`, "events/s"),
-    row("again", "  once more", "events/s"),
-  ];
 }
 
 const LOOK_MS = 20;

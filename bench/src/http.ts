@@ -1,38 +1,33 @@
-import { batches, oneSession, singlePosts } from "./http-append.js";
 import { chat } from "./http-chat.js";
 import { HttpContext, type Scenario } from "./http-context.js";
-import { erasure, replayLong, startUp } from "./http-history.js";
+import { erasure, startUp } from "./http-history.js";
 import { parts } from "./http-parts.js";
 import { growth, millionSessions } from "./http-scale.js";
+import { slowReaders } from "./http-slow-readers.js";
 import { agentState } from "./http-state.js";
-import { fanOut, idleTails, slowReaders, tailLatency } from "./http-tails.js";
-import type { BenchOptions, Group, Report, Section } from "./options.js";
+import { type BenchOptions, type Group, isTimeFor, type Report, type Section } from "./options.js";
 import { type Row, table } from "./row.js";
 
-/** Everything that is measured through the server, by the name it is asked for. */
+/** What is measured of Daybook alone, through its server, by the name it is asked for. */
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
-  "http-single-posts": singlePosts,
-  "http-batches": batches,
-  "http-one-session": oneSession,
-  "http-tail-latency": tailLatency,
-  "http-replay": replayLong,
-  "http-fan-out": fanOut,
-  "http-idle-tails": idleTails,
-  "http-slow-readers": slowReaders,
-  "http-erasure": erasure,
-  "http-start": startUp,
-  "http-agent-state": agentState,
   "http-parts": parts,
   "http-chat": chat,
-  "http-million-sessions": millionSessions,
   "http-growth": growth,
+  "http-million-sessions": millionSessions,
+  "http-slow-readers": slowReaders,
+  "http-erasure": erasure,
+  "http-agent-state": agentState,
+  "http-start": startUp,
 };
 
+/** Millions of events over HTTP: the other scenarios of the page start full servers as well. */
+const LONG = ["http-start"];
+
 export const httpGroup: Group = {
-  title: "http: a server of its own, over loopback",
+  title: "http: Daybook alone, a server of its own, over loopback",
   scenarios: Object.keys(SCENARIOS),
   quickScenarios: [],
-  fullScenarios: [],
+  fullScenarios: Object.keys(SCENARIOS).filter((name) => !LONG.includes(name)),
   run: runHttpBench,
 };
 
@@ -43,7 +38,7 @@ async function runHttpBench(
 ): Promise<Report> {
   const [sections, data]: [Section[], Record<string, readonly Row[]>] = [[], {}];
   for (const [name, scenario] of Object.entries(SCENARIOS)) {
-    if (!names.includes(name)) continue;
+    if (!names.includes(name) || !isTimeFor(name, options, say)) continue;
     say(`${name} …`);
     await using context = new HttpContext(options, (line) => say(`${name}: ${line}`));
     try {

@@ -24,11 +24,14 @@ interface GroupResult {
 
 const RESULTS = fileURLToPath(new URL("../results/", import.meta.url));
 
+const MINUTES_MAX = 40;
+
 const HELP = `npm run bench -- [group or scenario …] [flags]
 
   --against NAMES  next to what: ${CONTENDERS.map(({ name }) => name).join(",")}
                    (default ${USUAL_CONTENDERS.join(",")}; none: Daybook alone)
   --seconds N      measured time of a round (default 5)
+  --minutes N      begins nothing after that time (default 40)
   --rounds N       rounds, interleaved; figures are their medians (default 3)
   --quick          2 seconds, 1 round, smaller sizes; a subset if nothing is named: two minutes
   --full           sizes as the goals name them, 3 seconds; what docs/PERFORMANCE.md shows if nothing is named
@@ -46,6 +49,7 @@ async function main(): Promise<void> {
     options: {
       against: { type: "string" },
       seconds: { type: "string" },
+      minutes: { type: "string" },
       rounds: { type: "string" },
       quick: { type: "boolean", default: false },
       full: { type: "boolean", default: false },
@@ -66,6 +70,7 @@ async function main(): Promise<void> {
     quick,
     full,
     profileDir: values.profile,
+    endsAt: performance.now() + (positive(values.minutes, "--minutes") ?? MINUTES_MAX) * 60_000,
     setUp: !values["no-setup"],
     against: contenders(values.against),
   };

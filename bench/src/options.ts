@@ -9,10 +9,20 @@ export interface BenchOptions {
   readonly full: boolean;
   /** Servers write a CPU profile here when they stop. */
   readonly profileDir: string | undefined;
+  /** By `performance.now()`: what has not begun then is left out, and said to be. */
+  readonly endsAt: number;
   /** Whether what is missing may be installed, where nobody has to be asked for that. */
   readonly setUp: boolean;
   /** What Daybook is measured next to, by name. */
   readonly against: readonly string[];
+}
+
+/** Whether a scenario may still begin; if not, says so. */
+export function isTimeFor(scenario: string, { endsAt }: BenchOptions, say: (line: string) => void): boolean {
+  if (performance.now() < endsAt) return true;
+  say(`${scenario} is left out: the time is over`);
+  process.exitCode = 1;
+  return false;
 }
 
 /** A group of scenarios that `main` can run. */

@@ -33,7 +33,7 @@ export class BesideContext implements AsyncDisposable {
     const context = new BesideContext(options, say);
     try {
       for (const kind of kinds) {
-        const contender = await kind.make();
+        const contender = await kind.make(options.profileDir);
         context.contenders.push(contender);
         await within(`${kind.name} starts`, contender.run(), TASK_MS_MAX);
       }

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import type { BenchOptions, Group, Report, Section } from "../options.js";
+import { type BenchOptions, type Group, isTimeFor, type Report, type Section } from "../options.js";
 import { BesideContext } from "./beside-context.js";
 import { type Comparison, comparisonTable } from "./comparison.js";
 import type { ContenderKind } from "./contender.js";
@@ -57,7 +57,7 @@ async function runBeside(
   const [present, about] = await takeInstalled(kinds);
   const [sections, comparisons]: [Section[], Record<string, Comparison>] = [[], {}];
   for (const [name, { run }] of Object.entries(SCENARIOS)) {
-    if (!names.includes(name)) continue;
+    if (!names.includes(name) || !isTimeFor(name, options, say)) continue;
     try {
       await using context = await BesideContext.open(options, present, (line) => say(`${name}: ${line}`));
       const comparison = await run(context);

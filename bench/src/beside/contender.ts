@@ -20,8 +20,8 @@ export interface ContenderKind {
   readonly promises: Promises;
   /** What to install before it can run; undefined: it can. */
   missing(): Promise<string | undefined>;
-  /** Not yet running, on an empty folder. */
-  make(): Promise<Contender>;
+  /** Not yet running, on an empty folder. Daybook's own server can write a CPU profile when it stops. */
+  make(profileDir?: string): Promise<Contender>;
 }
 
 /** What a contender has no way to do: it is not measured there, and its line says why. */

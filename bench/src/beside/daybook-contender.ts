@@ -12,7 +12,7 @@ export const daybook: ContenderKind = {
     return `Daybook ${version}`;
   },
   missing: () => Promise.resolve(undefined),
-  make: async () => new DaybookContender(await BenchServer.make({ auth: "jwt" })),
+  make: async (profileDir) => new DaybookContender(await BenchServer.make({ auth: "jwt", profileDir })),
 };
 
 class DaybookContender implements Contender {

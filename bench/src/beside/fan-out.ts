@@ -3,7 +3,7 @@ import { generatorNotes } from "./appends.js";
 import { type BesideContext, compare } from "./beside-context.js";
 import type { Comparison, Measure, Round } from "./comparison.js";
 import type { Contender } from "./contender.js";
-import { daybookTo } from "./goals.js";
+import { daybookAtLeast, daybookTo } from "./goals.js";
 import { usageOf } from "./process-tree.js";
 
 const PUBLISHED_AT_ONCE = 16;
@@ -31,7 +31,13 @@ export async function fanOut(context: BesideContext): Promise<Comparison> {
   const others = context.contenders.map((contender) => contender.name).filter((other) => other !== "daybook");
   const goals = Object.fromEntries(others.map((other) => [other, 3]));
   const crowds = counts.filter((count) => count > 1);
-  return { ...comparison, goals: crowds.flatMap((count) => daybookTo(comparison, name(count), goals)) };
+  return {
+    ...comparison,
+    goals: [
+      ...crowds.flatMap((count) => daybookTo(comparison, name(count), goals)),
+      ...daybookAtLeast(comparison, name(1_000), { rate: 500_000 }),
+    ],
+  };
 }
 
 async function measureFanOut(

@@ -15,7 +15,8 @@ type AppendScript = (...keysAndValues: (string | number)[]) => Promise<number[] 
 
 /**
  * Sessions as Redis streams. All commands go through one connection, pipelined by the client; a second one listens.
- * Events themselves are published, so a follower that is up to date costs no read.
+ * Events themselves are published, so a follower that is up to date costs no read. (The client's automatic pipelines, one
+ * a turn, were slower than commands written as they come.)
  */
 export class RedisStore implements Store {
   readonly pageEvents = 500;
