@@ -1,6 +1,6 @@
 import type { SessionEvent } from "@daybook/client";
+import { PartTracker } from "@daybook/client/ai";
 import type { UIMessage, UIMessageChunk } from "ai";
-import { PartTracker } from "./part-tracker.js";
 
 /** The AI SDK's `readUIMessageStream`, of whichever version. */
 export type MessageReader<Message extends UIMessage> = (options: {
@@ -26,10 +26,13 @@ interface AnswerOptions<Message extends UIMessage> {
  * everything within the microtasks that follow.
  */
 export class Answer<Message extends UIMessage> {
+  readonly actor: string;
   /** The seqs of its first and newest chunk. */
   readonly firstSeq: number;
   lastSeq: number;
   isOpen = true;
+  /** What was pushed last, as the reader gets it; undefined if it was passed over. */
+  newest: UIMessageChunk | undefined;
   /** It began with `start`, so that it ends with its end; without, a user message after it ends it as well. */
   readonly hasStart: boolean;
   /** Resolves when everything is read, once it has ended. */
@@ -38,13 +41,15 @@ export class Answer<Message extends UIMessage> {
   private readonly parts: PartTracker;
 
   constructor(
-    { seq }: SessionEvent,
+    { seq, actor }: SessionEvent,
     private readonly options: AnswerOptions<Message>,
   ) {
+    this.actor = actor;
     this.firstSeq = seq;
     this.lastSeq = seq;
     this.hasStart = options.hasStart;
-    this.parts = options.before?.parts.next() ?? new PartTracker(options.base());
+    this.parts = options.before?.parts ?? new PartTracker(options.base());
+    this.parts.begin();
     const stream = new ReadableStream<UIMessageChunk>({
       start: (controller) => {
         this.controller = controller;
@@ -53,13 +58,18 @@ export class Answer<Message extends UIMessage> {
     this.whole = readAll(stream, options);
   }
 
+  /** Of the message that it is part of. */
+  get id(): string {
+    return this.options.id;
+  }
+
   push({ seq }: SessionEvent, chunk: UIMessageChunk): void {
     this.lastSeq = seq;
-    // The reader keeps some chunks as parts, and writes on them; the event's own is not its to change.
+    this.newest = undefined;
     if (!this.parts.admits(chunk)) return;
-    this.controller?.enqueue(
-      chunk.type === "start" ? { ...chunk, messageId: this.options.id } : { ...chunk },
-    );
+    // The reader keeps some chunks as parts, and writes on them; the event's own is not its to change.
+    this.newest = chunk.type === "start" ? { ...chunk, messageId: this.options.id } : { ...chunk };
+    this.controller?.enqueue(this.newest);
   }
 
   end(): void {

@@ -1,6 +1,6 @@
 import type { AppendInput } from "@daybook/client";
 import { generateId, type UIMessage } from "ai";
-import { messageInput, STOP_INPUT } from "./chat-envelope.js";
+import { messageInput, STOP_INPUT } from "./chat-inputs.js";
 import type { ChatStore } from "./chat-store.js";
 import type { ChatMethods } from "./chat-types.js";
 import { newMessage, type NewMessage, requestMetadata, type RequestOptions } from "./new-message.js";

@@ -1,6 +1,6 @@
 import type { SessionEvent } from "@daybook/client";
+import { chunkOf, isEnd, userMessageOf } from "@daybook/client/ai";
 import type { UIMessage, UIMessageChunk } from "ai";
-import { chunkOf, isEnd, messageOf } from "./chat-envelope.js";
 import type { ChatEntry } from "./chat-log.js";
 import type { ChatOptions } from "./chat-types.js";
 
@@ -23,8 +23,8 @@ export class ChatCallbacks<Message extends UIMessage> {
 
   /** @param isFromHere a message that this chat has sent */
   arrived(event: SessionEvent, entry: ChatEntry<Message> | undefined, isFromHere: boolean): void {
-    if (messageOf(event) !== undefined) this.isAskedHere = isFromHere;
-    const chunk = chunkOf(event);
+    if (userMessageOf(event) !== undefined) this.isAskedHere = isFromHere;
+    const chunk = chunkOf(event) as UIMessageChunk | undefined;
     if (chunk === undefined) return;
     if (chunk.type.startsWith("data-")) this.options().onData?.(chunk as never);
     if (chunk.type === "tool-input-available" && chunk.providerExecuted !== true && this.isAskedHere)

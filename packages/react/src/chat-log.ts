@@ -1,7 +1,7 @@
 import type { SessionEvent } from "@daybook/client";
+import { chunkOf, idBySeq, isEnd, isStop, userMessageOf, writerOf } from "@daybook/client/ai";
 import type { UIMessage, UIMessageChunk } from "ai";
 import { Answer, type MessageReader } from "./answer.js";
-import { chunkOf, idBySeq, isEnd, isStop, messageOf, writerOf } from "./chat-envelope.js";
 import { ChatStanding } from "./chat-standing.js";
 
 /** Where a message comes from. */
@@ -54,9 +54,9 @@ export class ChatLog<Message extends UIMessage> {
 
   /** Takes the next event. @returns the message that it is part of */
   push(event: SessionEvent): ChatEntry<Message> | undefined {
-    const message = messageOf(event) as Message | undefined;
-    const chunk = message === undefined ? chunkOf(event) : undefined;
-    if (isStop(event)) this.standing.stopped(event.seq);
+    const message = userMessageOf(event) as Message | undefined;
+    const chunk = message === undefined ? (chunkOf(event) as UIMessageChunk | undefined) : undefined;
+    if (isStop(event)) this.standing.stopped(event);
     this.changed();
     if (message !== undefined) return this.take(event, message);
     return chunk === undefined ? undefined : this.write(event, chunk);
@@ -109,7 +109,8 @@ export class ChatLog<Message extends UIMessage> {
     writer: string,
     chunk: UIMessageChunk,
   ): { answer: Answer<Message>; entry: ChatEntry<Message> } {
-    const id = chunk.type === "start" && chunk.messageId !== undefined ? chunk.messageId : idBySeq(event);
+    const messageId: unknown = chunk.type === "start" ? chunk.messageId : undefined;
+    const id = typeof messageId === "string" && messageId !== "" ? messageId : idBySeq(event);
     const known = this.byId.get(id);
     // An id that is somebody else's already cannot be this message's too.
     const entry =

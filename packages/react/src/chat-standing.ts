@@ -1,6 +1,7 @@
+import type { SessionEvent } from "@daybook/client";
+import { isEnd } from "@daybook/client/ai";
 import type { UIMessage, UIMessageChunk } from "ai";
 import type { Answer } from "./answer.js";
-import { isEnd } from "./chat-envelope.js";
 
 export type Standing = "submitted" | "streaming" | "ready" | "error";
 
@@ -16,8 +17,11 @@ export type Standing = "submitted" | "streaming" | "ready" | "error";
  * is one that was stopped.
  */
 export class ChatStanding<Message extends UIMessage> {
-  private askedSeq = 0;
+  /** The seq of the newest message that wants an answer. */
+  askedSeq = 0;
+  /** When everybody was stopped last, and each actor alone. */
   private stoppedSeq = 0;
+  private readonly stoppedSeqs = new Map<unknown, number>();
   private writtenSeq = 0;
   private failure: { readonly seq: number; readonly error: Error } | undefined;
   private readonly open = new Set<Answer<Message>>();
@@ -28,8 +32,10 @@ export class ChatStanding<Message extends UIMessage> {
     this.askedSeq = seq;
   }
 
-  stopped(seq: number): void {
-    this.stoppedSeq = seq;
+  /** @param event a `chat.stop`: of everybody, or of the actor that it names */
+  stopped({ seq, payload }: Pick<SessionEvent, "seq" | "payload">): void {
+    if (payload.actor === undefined) this.stoppedSeq = seq;
+    else this.stoppedSeqs.set(payload.actor, seq);
   }
 
   wrote(answer: Answer<Message>, chunk: UIMessageChunk): void {
@@ -50,11 +56,23 @@ export class ChatStanding<Message extends UIMessage> {
   }
 
   get status(): Standing {
-    for (const { firstSeq, lastSeq } of this.open)
-      if (firstSeq > this.stoppedSeq && lastSeq > this.askedSeq) return "streaming";
+    if (this.written !== undefined) return "streaming";
     const isUnanswered = this.writtenSeq < this.askedSeq && this.error === undefined;
     if (isUnanswered && this.stoppedSeq < this.askedSeq) return "submitted";
     return this.error === undefined ? "ready" : "error";
+  }
+
+  /** The answer that is being written; with several, the one that began first. */
+  get written(): Answer<Message> | undefined {
+    for (const answer of this.open) if (this.isWritten(answer)) return answer;
+    return undefined;
+  }
+
+  /** Whether somebody is still writing it. */
+  isWritten(answer: Answer<Message>): boolean {
+    const { actor, firstSeq, lastSeq } = answer;
+    const stoppedSeq = Math.max(this.stoppedSeq, this.stoppedSeqs.get(actor) ?? 0);
+    return this.open.has(answer) && firstSeq > stoppedSeq && lastSeq > this.askedSeq;
   }
 
   get error(): Error | undefined {

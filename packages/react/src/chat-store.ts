@@ -1,8 +1,8 @@
 import type { Session, SessionEvent } from "@daybook/client";
+import { isStop, turnBoundary } from "@daybook/client/ai";
 import { readUIMessageStream, type UIMessage } from "ai";
 import type { MessageReader } from "./answer.js";
 import { ChatCallbacks } from "./chat-callbacks.js";
-import { isStop } from "./chat-envelope.js";
 import { ChatLog } from "./chat-log.js";
 import type { Standing } from "./chat-standing.js";
 import type { ChatOptions, ChatView, ShownOrigin } from "./chat-types.js";
@@ -11,7 +11,6 @@ import { LocalMessages, messagesOf } from "./local-messages.js";
 import { SessionFeed } from "./session-feed.js";
 import { standingOf } from "./standing-of.js";
 import { ToolAnswers } from "./tool-answers.js";
-import { turnBoundary } from "./turn-boundary.js";
 import { UnsentMessages } from "./unsent-messages.js";
 import { ViewStore } from "./view-store.js";
 
@@ -177,6 +176,7 @@ export class ChatStore<Message extends UIMessage> {
       isLoading: initial.isLoading && !isOpen && feed?.error === undefined,
       hasOlder: isOpen ? feed.hasOlder : initial.hasOlder,
       isLoadingOlder: feed?.isLoadingOlder === true,
+      cursor: isOpen ? feed.cursor : initial.cursor,
       connection: this.session?.status ?? "idle",
     };
   }
@@ -203,6 +203,7 @@ export class ChatStore<Message extends UIMessage> {
 function firstView<Message extends UIMessage>({
   messages,
   initialEvents,
+  cursor,
 }: ChatOptions<Message>): ChatView<Message> {
   const { status, error } = standingOf(initialEvents ?? []);
   return {
@@ -212,6 +213,7 @@ function firstView<Message extends UIMessage>({
     isLoading: messages === undefined || initialEvents === undefined,
     hasOlder: (initialEvents?.[0]?.seq ?? 1) > 1,
     isLoadingOlder: false,
+    cursor: initialEvents?.at(-1)?.seq ?? cursor ?? 0,
     connection: "idle",
   };
 }

@@ -50,6 +50,8 @@ export interface ChatView<Message extends UIMessage> {
   /** There are messages before the first one. */
   readonly hasOlder: boolean;
   readonly isLoadingOlder: boolean;
+  /** The seq up to which the session is read. */
+  readonly cursor: number;
   /** Of the session's tail: `live`, `offline` … */
   readonly connection: TailStatus;
 }

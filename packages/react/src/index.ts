@@ -4,3 +4,5 @@ export { useSession, type UsedSession, type UseSessionOptions } from "./use-sess
 export type { SessionStoreOptions, SessionView } from "./session-store.js";
 export { loadChat, type LoadedChat, type LoadOptions } from "./load-chat.js";
 export { useOpenSession } from "./use-open-session.js";
+export { DaybookChatTransport, type TransportOptions } from "./daybook-chat-transport.js";
+export { type ChatSync, type SyncedChat, type SyncOptions, useChatSync } from "./use-chat-sync.js";

@@ -1,9 +1,9 @@
 import type { Session, SessionEvent } from "@daybook/client";
+import { turnBoundary } from "@daybook/client/ai";
 import { readUIMessageStream, type UIMessage } from "ai";
 import type { MessageReader } from "./answer.js";
 import { ChatLog } from "./chat-log.js";
 import { messagesOf } from "./local-messages.js";
-import { turnBoundary } from "./turn-boundary.js";
 import { WholePages } from "./whole-pages.js";
 
 /** What a chat is opened with. It is JSON all through: a server may send it along with a page. */
@@ -39,7 +39,10 @@ export async function loadChat<Message extends UIMessage = UIMessage>(
 }
 
 /** The newest events: a page, and as many before it as it takes for whole turns. */
-export function newestTurns(session: Session, { pageEvents }: LoadOptions): Promise<readonly SessionEvent[]> {
+export function newestTurns(
+  session: Session,
+  { pageEvents }: LoadOptions = {},
+): Promise<readonly SessionEvent[]> {
   return new WholePages(session, turnBoundary, pageEvents).newest();
 }
 

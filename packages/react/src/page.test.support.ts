@@ -107,8 +107,9 @@ export class Client implements AsyncDisposable {
   }
 
   /** A session, made if it is not there; nothing of it is read. */
-  async session(id: string, who: "user" | "agent" = "user"): Promise<Session> {
-    const identity = who === "user" ? this.daybook.user({ id: "alice" }) : this.daybook.agent({ id: "a" });
+  async session(id: string, actor = "user:alice"): Promise<Session> {
+    const [type, name = ""] = actor.split(":");
+    const identity = type === "user" ? this.daybook.user({ id: name }) : this.daybook.agent({ id: name });
     const session = await this.daybook.session({ id, identity });
     this.requests.length = 0;
     return session;

@@ -1,6 +1,6 @@
 import type { AppendProgress, OutgoingEvent, OutgoingGroup, SessionEvent } from "@daybook/client";
+import { userMessageOf } from "@daybook/client/ai";
 import type { UIMessage } from "ai";
-import { messageOf } from "./chat-envelope.js";
 
 interface Unsent<Message extends UIMessage> {
   readonly message: Message;
@@ -42,7 +42,7 @@ export class UnsentMessages<Message extends UIMessage> {
 
   /** @returns whether the event is one of these messages */
   arrived(event: SessionEvent): boolean {
-    const message = messageOf(event);
+    const message = userMessageOf(event);
     return message !== undefined && this.byId.delete(message.id);
   }
 
@@ -65,5 +65,5 @@ export class UnsentMessages<Message extends UIMessage> {
 }
 
 function messagesIn<Message extends UIMessage>(events: readonly OutgoingEvent[]): Message[] {
-  return events.flatMap((event) => (messageOf({ ...event, seq: 0 }) as Message | undefined) ?? []);
+  return events.flatMap((event) => (userMessageOf({ ...event, seq: 0 }) as Message | undefined) ?? []);
 }
