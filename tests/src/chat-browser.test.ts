@@ -1,7 +1,9 @@
+import { eventually } from "@daybook/test-kit";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { TestBrowser } from "./support/browser.js";
 import { buildChatPage, ChatApp } from "./support/chat-app.js";
 import { ChatPage } from "./support/chat-page.js";
+import { fillChat } from "./support/fill-chat.js";
 import { GatedModel } from "./support/gated-model.js";
 
 /** The example, in a real browser. Its model says what a test says: so it is known what is the middle of an answer. */
@@ -9,30 +11,54 @@ let pageFolder: string;
 let model: GatedModel;
 let app: ChatApp;
 let browser: TestBrowser;
+const opened: AsyncDisposable[] = [];
+const open = async <Part extends AsyncDisposable>(part: Promise<Part>): Promise<Part> => {
+  opened.push(await part);
+  return part;
+};
+const origins = new Set<string>();
 beforeAll(async () => {
-  [pageFolder, model] = await Promise.all([buildChatPage(), GatedModel.start()]);
+  [pageFolder, model] = await Promise.all([buildChatPage(), open(GatedModel.start())]);
   [app, browser] = await Promise.all([
-    ChatApp.start(pageFolder, { OPENAI_BASE_URL: model.baseUrl }),
-    TestBrowser.start(),
+    open(ChatApp.start(pageFolder, { OPENAI_BASE_URL: model.baseUrl })),
+    open(TestBrowser.start()),
   ]);
+  browser.context.on("request", (request) => origins.add(new URL(request.url()).origin));
 });
-afterAll(async () => {
-  await Promise.all([browser, app, model].map((one) => one[Symbol.asyncDispose]()));
-});
+afterAll(() => Promise.all(opened.map((part) => part[Symbol.asyncDispose]())));
+
+/** The browser's own switch leaves sockets alone that are open: the network has to go as well. */
+async function goOffline(): Promise<void> {
+  app.cutNetwork();
+  await browser.context.setOffline(true);
+}
+async function goOnline(): Promise<void> {
+  app.mendNetwork();
+  await browser.context.setOffline(false);
+}
 
 let chat: ChatPage;
 beforeEach(async () => {
+  await goOnline();
   await Promise.all(browser.context.pages().map((page) => page.close()));
   chat = await ChatPage.open(browser.context, app.url);
   await chat.begin();
 });
 
-describe("examples/chat", () => {
-  test("a page that is loaded again in the middle of an answer goes on with it", async () => {
-    await chat.ask("@scout Hello?");
-    const answer = await model.next();
-    answer.say("One, ");
-    await chat.hears("Scout", "One,");
+/** Asks one agent, and lets it begin its answer. */
+async function beginAnswer(): ReturnType<GatedModel["next"]> {
+  await chat.ask("@scout Hello?");
+  const answer = await model.next();
+  answer.say("One, ");
+  await chat.hears("Scout", "One,");
+  return answer;
+}
+
+const HELLO = ["You: @scout Hello?", "Scout: One, two, three."];
+
+describe("an answer goes on, whatever becomes of who shows it", () => {
+  test("when the page is loaded again", async () => {
+    const answer = await beginAnswer();
     await chat.reload();
     await chat.hears("Scout", "One,");
     answer.say("two, ");
@@ -40,6 +66,218 @@ describe("examples/chat", () => {
     answer.say("three.");
     answer.finish();
     await chat.isQuiet();
-    expect(await chat.transcript()).toEqual(["You: @scout Hello?", "Scout: One, two, three."]);
+    expect(await chat.transcript()).toEqual(HELLO);
+  });
+
+  test("when the tab is closed, and opened again once more of it was said", async () => {
+    const answer = await beginAnswer();
+    const { url, id } = chat;
+    await chat.page.close();
+    answer.say("two, ");
+    await eventually("it is in the session", async () => (await saidIn(id)).endsWith("two, "));
+    chat = await ChatPage.open(browser.context, url);
+    await chat.hears("Scout", "One, two,");
+    answer.say("three.");
+    answer.finish();
+    await chat.isQuiet();
+    expect(await chat.transcript()).toEqual(HELLO);
+  });
+
+  test("when the server is killed, and starts again", async () => {
+    const answer = await beginAnswer();
+    await app.killServer();
+    answer.say("two, ");
+    await chat.is("offline");
+    await app.startServerAgain();
+    await chat.hears("Scout", "One, two,");
+    await chat.is("live");
+    answer.say("three.");
+    answer.finish();
+    await chat.isQuiet();
+    expect(await chat.transcript()).toEqual(HELLO);
+    expect(await saidIn(chat.id)).toBe("One, two, three.");
+  });
+
+  test("when the agents are killed: it is closed, and made again", async () => {
+    await beginAnswer();
+    await app.killAgents();
+    await app.startAgents();
+    const again = await model.next();
+    again.say("Once more.");
+    again.finish();
+    await chat.hears("Scout", "Once more.");
+    await chat.isQuiet();
+    expect(await chat.transcript()).toEqual(["You: @scout Hello?", "Scout: One, ", "Scout: Once more."]);
+    await chat.answers("Scout").first().getByText("stopped here").waitFor();
   });
 });
+
+describe("everybody sees the same", () => {
+  test("two agents at once, two tabs, and two people in two browsers", async () => {
+    await using other = await TestBrowser.start();
+    const [tab, theirs] = await Promise.all([
+      ChatPage.open(browser.context, chat.url),
+      ChatPage.open(other.context, chat.url),
+    ]);
+    const all = [chat, tab, theirs];
+    await chat.ask("Hello, both!");
+    const [first, second] = [await model.next(), await model.next()];
+    const scout = first.agent === "scout" ? first : second;
+    const tally = first.agent === "scout" ? second : first;
+    expect([scout.agent, tally.agent]).toEqual(["scout", "tally"]);
+    // Each writes while the other has not ended.
+    scout.say("I am ");
+    await Promise.all(all.map((one) => one.hears("Scout", "I am")));
+    tally.say("So ");
+    await Promise.all(all.map((one) => one.hears("Tally", "So")));
+    scout.say("Scout.");
+    scout.finish();
+    tally.say("am I.");
+    tally.finish();
+    await Promise.all(all.map((one) => one.isQuiet()));
+
+    await theirs.ask("@tally And to me?");
+    const toThem = await model.next();
+    // What the other agent said is told to it as what it is.
+    expect(JSON.stringify(toThem.messages)).toContain("Scout said: I am Scout.");
+    toThem.say("To you too.");
+    toThem.finish();
+    await Promise.all(all.map((one) => one.hears("Tally", "To you too.")));
+    const answers = ["Scout: I am Scout.", "Tally: So am I."];
+    for (const one of [chat, tab])
+      expect(sorted(await one.transcript())).toEqual(
+        sorted(["You: Hello, both!", ...answers, "Somebody: @tally And to me?", "Tally: To you too."]),
+      );
+    expect(sorted(await theirs.transcript())).toEqual(
+      sorted(["Somebody: Hello, both!", ...answers, "You: @tally And to me?", "Tally: To you too."]),
+    );
+    expect(await tab.transcript()).toEqual(await chat.transcript());
+  });
+
+  test("what is written offline waits in sight, is sent once, and what came meanwhile is there", async () => {
+    const tab = await beginAnswer();
+    await goOffline();
+    await chat.is("offline");
+    await chat.ask("@tally Are you there?");
+    await chat.page.getByText("waits to be sent").waitFor();
+    tab.say("two, three.");
+    tab.finish();
+    await eventually("the rest is in the session", async () => (await saidIn(chat.id)).endsWith("three."));
+    expect(await chat.transcript()).toEqual([
+      "You: @scout Hello?",
+      "Scout: One, ",
+      "You: @tally Are you there?",
+    ]);
+    await goOnline();
+    const answer = await model.next();
+    answer.say("I am.");
+    answer.finish();
+    await chat.hears("Tally", "I am.");
+    await chat.is("live");
+    expect(await chat.transcript()).toEqual([...HELLO, "You: @tally Are you there?", "Tally: I am."]);
+    expect(await chat.page.getByText("waits to be sent").count()).toBe(0);
+  });
+});
+
+describe("what one can do", () => {
+  test("stop: the model hears of it, and a page that is loaded again shows the same", async () => {
+    const answer = await beginAnswer();
+    await chat.press("Stop the answers");
+    await eventually("the model is told", () => answer.isGivenUp);
+    await chat.isQuiet();
+    const before = await chat.transcript();
+    expect(before).toEqual(["You: @scout Hello?", "Scout: One, "]);
+    await chat.answers("Scout").getByText("stopped here").waitFor();
+    await chat.reload();
+    await chat.isQuiet();
+    expect(await chat.transcript()).toEqual(before);
+    await chat.answers("Scout").getByText("stopped here").waitFor();
+  });
+
+  test("have it answered again: the first answer goes, for everybody and after a reload", async () => {
+    const answer = await beginAnswer();
+    answer.finish();
+    await chat.press("Answer again");
+    const again = await model.next();
+    again.say("Another one.");
+    again.finish();
+    await chat.hears("Scout", "Another one.");
+    await chat.isQuiet();
+    const after = ["You: @scout Hello?", "Scout: Another one."];
+    expect(await chat.transcript()).toEqual(after);
+    await chat.reload();
+    await chat.isQuiet();
+    expect(await chat.transcript()).toEqual(after);
+  });
+
+  test("see that an answer failed, and say so to nobody what broke inside", async () => {
+    const answer = await beginAnswer();
+    answer.breakOff();
+    await chat.page.getByRole("alert").filter({ hasText: "could not be finished" }).waitFor();
+    await chat.press("All right");
+    await chat.page.getByRole("alert").waitFor({ state: "detached" });
+  });
+
+  test("find chats by what was said first in them, and archive them", async () => {
+    const answer = await beginAnswer();
+    answer.finish();
+    const link = chat.page.getByRole("link", { name: "@scout Hello?" });
+    await link.first().waitFor();
+    const { id } = chat;
+    await chat.begin();
+    await chat.page.locator(`a[href="#${id}"]`).click();
+    await chat.hears("Scout", "One,");
+    await chat.page.locator(`li:has(a[href="#${id}"])`).getByRole("button").click();
+    await chat.page.locator(`a[href="#${id}"]`).waitFor({ state: "detached" });
+    expect(chat.id).not.toBe(id);
+  });
+});
+
+describe("a chat of 5,000 messages, 100,000 of whose events are chunks", () => {
+  const [messages, chunks] = [5_000, 40];
+  const id = "chat_long";
+  beforeAll(() => fillChat(app, { id, messages, chunks }));
+
+  test("shows its newest messages in less than a second", async () => {
+    await chat.page.goto(`${app.url}#${id}`);
+    // The whole page, from nothing. Whatever else this machine is at: once in a while it has the time.
+    const took: number[] = [];
+    while (took.length < 5 && !took.some((ms) => ms < 1_000)) {
+      await chat.reload();
+      took.push(await chat.shownAfterMs(`Answer ${messages / 2}:`));
+    }
+    expect(Math.min(...took)).toBeLessThan(1_000);
+  });
+
+  test("scrolls back, and what one reads stays where it is", async () => {
+    await chat.page.goto(`${app.url}#${id}`);
+    await chat
+      .answers("Scout")
+      .filter({ hasText: `Answer ${messages / 2}:` })
+      .waitFor();
+    for (let pages = 0; pages < 4; pages++) {
+      const before = await chat.questions();
+      const moved = await chat.scrollToTop();
+      expect(Math.abs(moved)).toBeLessThan(2);
+      const after = await chat.questions();
+      expect(after.length).toBeGreaterThan(before.length);
+      const first = messages / 2 - after.length + 1;
+      expect(after).toEqual(after.map((_, index) => `Question ${first + index}`));
+    }
+    await chat.press("Go to the newest message");
+    await chat
+      .answers("Scout")
+      .filter({ hasText: `Answer ${messages / 2}:` })
+      .click();
+  });
+});
+
+/** All that agents have said in a session, as the server has it. */
+async function saidIn(id: string): Promise<string> {
+  const { json } = await app.call("GET", `/v1/sessions/${id}/events?limit=1000`);
+  return json.events
+    .map(({ payload }) => (payload as { chunk?: { delta?: string } }).chunk?.delta ?? "")
+    .join("");
+}
+
+const sorted = (texts: readonly string[]): string[] => [...texts].sort();

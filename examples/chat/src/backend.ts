@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { DaybookError, type SessionRecord } from "@daybook/client";
 import { CAST } from "./cast.js";
 import { ChatList } from "./chat-list.js";
-import { APP, connect, DAYBOOK_URL } from "./connect.js";
+import { APP, connect, PUBLIC_URL } from "./connect.js";
 import { servePage } from "./serve-page.js";
 
 /**
@@ -104,7 +104,7 @@ function sendMe(request: IncomingMessage, response: ServerResponse): void {
     `person=${person.id}; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000`,
   );
   const cast = CAST.map(({ id, name, role }) => ({ id, name, role }));
-  send(response, 200, { ...person, daybookUrl: DAYBOOK_URL, cast });
+  send(response, 200, { ...person, daybookUrl: PUBLIC_URL, cast });
 }
 
 async function mintToken({ id: person }: Person, id: string): Promise<unknown> {

@@ -4,8 +4,16 @@ import { rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createApiKey } from "@daybook/server";
-import { newDataDir, type ServerProcess, startServerProcess, within } from "@daybook/test-kit";
+import {
+  type CallAnswer,
+  newDataDir,
+  Random,
+  type ServerProcess,
+  startServerProcess,
+  within,
+} from "@daybook/test-kit";
 import { build } from "vite";
+import { CALM, FaultProxy } from "./fault-proxy.js";
 
 const example = (path: string): string =>
   fileURLToPath(new URL(`../../../examples/chat/${path}`, import.meta.url));
@@ -25,6 +33,8 @@ export class ChatApp implements AsyncDisposable {
     /** Another one once it was killed and started again. */
     public server: ServerProcess,
     readonly key: string,
+    /** Between pages and the server. */
+    private readonly network: FaultProxy,
     private readonly backend: ChildProcess,
     /** Of the page. */
     readonly url: string,
@@ -36,9 +46,17 @@ export class ChatApp implements AsyncDisposable {
     const dataDir = await newDataDir();
     const server = await startServerProcess({ dataDir, settings: { auth: "jwt" } });
     const { key } = await createApiKey(dataDir, { tenant: "chat", publicUrl: server.url });
-    const env = { DAYBOOK_BASE_URL: server.url, DAYBOOK_API_KEY: key, CHAT_PAGE: page, PORT: "0", ...more };
+    const network = await FaultProxy.start(server.url, new Random(1));
+    const env = {
+      DAYBOOK_BASE_URL: server.url,
+      DAYBOOK_PUBLIC_URL: network.url,
+      DAYBOOK_API_KEY: key,
+      CHAT_PAGE: page,
+      PORT: "0",
+      ...more,
+    };
     const [backend, line] = await run("backend.js", env);
-    const app = new ChatApp(dataDir, server, key, backend, line.replace("backend: ", ""), env);
+    const app = new ChatApp(dataDir, server, key, network, backend, line.replace("backend: ", ""), env);
     await app.startAgents();
     return app;
   }
@@ -50,6 +68,21 @@ export class ChatApp implements AsyncDisposable {
 
   async killAgents(): Promise<void> {
     await kill(this.agents);
+  }
+
+  /** Calls the server, as the backend does. */
+  call(method: string, path: string, body?: unknown): Promise<CallAnswer> {
+    return this.server.call(method, path, body, { headers: { authorization: `Bearer ${this.key}` } });
+  }
+
+  /** Nothing gets from pages to the server any more, nor back. */
+  cutNetwork(): void {
+    this.network.faults = { ...CALM, none: 0, refuse: 1 };
+    this.network.cutAll();
+  }
+
+  mendNetwork(): void {
+    this.network.faults = CALM;
   }
 
   killServer(): Promise<unknown> {
@@ -64,6 +97,7 @@ export class ChatApp implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([kill(this.agents), kill(this.backend), this.server[Symbol.asyncDispose]()]);
+    await this.network[Symbol.asyncDispose]();
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }

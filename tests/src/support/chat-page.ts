@@ -5,6 +5,16 @@ import { within } from "@daybook/test-kit";
 const TRANSCRIPT = `[...document.querySelectorAll("article")].map(
   (article) => article.ariaLabel + ": " + article.querySelector(".words").textContent)`;
 
+const SCROLL_TO_TOP = `new Promise((resolve) => {
+  const turns = document.getElementsByClassName("turn");
+  const [first, count] = [turns[0], turns.length];
+  document.querySelector(".scroller").scrollTop = 0;
+  const top = first.getBoundingClientRect().top;
+  const look = () =>
+    turns.length > count ? resolve(first.getBoundingClientRect().top - top) : requestAnimationFrame(look);
+  look();
+})`;
+
 /** A tab with the chat in it, as somebody uses it. */
 export class ChatPage {
   private constructor(readonly page: Page) {}
@@ -68,6 +78,25 @@ export class ChatPage {
   /** Who said what, as it stands there. */
   transcript(): Promise<string[]> {
     return this.page.evaluate<string[]>(TRANSCRIPT);
+  }
+
+  questions(): Promise<string[]> {
+    return this.page.locator(".person .words").allTextContents();
+  }
+
+  /** When a text was there to be seen, from the moment on in which the page was asked for. */
+  async shownAfterMs(text: string): Promise<number> {
+    const shown = `document.body.innerText.includes(${JSON.stringify(text)}) && performance.now()`;
+    return (await this.page.waitForFunction<number>(shown)).jsonValue();
+  }
+
+  /**
+   * Goes to the top, where more is loaded.
+   *
+   * @returns by how much the message that was the first has moved on the screen meanwhile, in pixels
+   */
+  async scrollToTop(): Promise<number> {
+    return this.page.evaluate<number>(SCROLL_TO_TOP);
   }
 
   async reload(): Promise<void> {

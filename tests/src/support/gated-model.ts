@@ -35,6 +35,11 @@ export class GatedAnswer {
     this.response.end("data: [DONE]\n\n");
   }
 
+  /** As a server that falls over. */
+  breakOff(): void {
+    this.response.destroy();
+  }
+
   private write(choice: object): void {
     const chunk = { id: "c1", object: "chat.completion.chunk", created: 1, model: "gated" };
     this.response.write(`data: ${JSON.stringify({ ...chunk, choices: [{ index: 0, ...choice }] })}\n\n`);

@@ -25,15 +25,14 @@ export function useScroll(
 ): Scroll {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
-  const place = useRef({ isAtEnd: true, fromEnd: 0, firstId });
+  const place = useRef({ isAtEnd: true, height: 0, firstId });
   const [isAtEnd, setAtEnd] = useState(true);
 
   const look = useCallback(() => {
     const box = scroller.current;
     if (box === null) return;
-    const fromEnd = box.scrollHeight - box.scrollTop;
-    place.current.fromEnd = fromEnd;
-    place.current.isAtEnd = fromEnd - box.clientHeight < NEAR_END;
+    place.current.height = box.scrollHeight;
+    place.current.isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_END;
     setAtEnd(place.current.isAtEnd);
   }, []);
 
@@ -48,7 +47,7 @@ export function useScroll(
     const { current } = place;
     // Before anybody sees it: what was read stays where it was.
     if (box !== null && current.firstId !== firstId)
-      box.scrollTop = current.isAtEnd ? box.scrollHeight : box.scrollHeight - current.fromEnd;
+      box.scrollTop = current.isAtEnd ? box.scrollHeight : box.scrollTop + box.scrollHeight - current.height;
     current.firstId = firstId;
   }, [firstId]);
 
