@@ -1,5 +1,6 @@
 import { batches, manySessions, oneSession, stalls } from "./engine-append.js";
 import { erasure, replay } from "./engine-history.js";
+import { scans } from "./engine-scan.js";
 import { starts } from "./engine-start.js";
 import { forks, stateAt } from "./engine-state.js";
 import { type BenchOptions, type Group, isTimeFor, type Report, type Section } from "./options.js";
@@ -16,6 +17,7 @@ const SCENARIOS: Readonly<Record<string, (options: BenchOptions) => Promise<Row[
   "engine-start": starts,
   "engine-state-at": stateAt,
   "engine-forks": forks,
+  "engine-scan": scans,
 };
 
 export const engineGroup: Group = {

@@ -1,4 +1,17 @@
-import { appendOne, create, fork, listAll, note, readAll, TENANT } from "@daybook/engine/contract/commands";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { readStateChange } from "@daybook/core";
+import {
+  appendOne,
+  create,
+  fork,
+  listAll,
+  note,
+  readAll,
+  sessionId,
+  TENANT,
+} from "@daybook/engine/contract/commands";
+import { RawJson } from "@daybook/protocol";
 import { FaultyStore } from "@daybook/test-kit";
 import type { Views } from "@daybook/views";
 import { describe, expect, it } from "vitest";
@@ -12,6 +25,13 @@ function gate(): { readonly opened: Promise<void>; open(): void } {
     open = resolve;
   });
   return { opened, open };
+}
+
+/** What is still in use. */
+function heapUsed(): number {
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
+  return process.memoryUsage().heapUsed;
 }
 
 const viewsOf = (engine: EmbeddedEngine): Views =>
@@ -43,6 +63,23 @@ describe("memory is bounded by configuration, not by load", () => {
     );
     expect(await readAll(engine, "s")).toHaveLength(stored.length);
     expect(await appendOne(engine, "s", note("later", 1))).toBe(stored.length + 1);
+  });
+
+  it("a page of state keeps its values and not the events that they came from", async () => {
+    await using store = await FaultyStore.make();
+    const engine = await store.open({ recentBytesMax: 1_000, idleLogsMax: 1 });
+    await create(engine, "s");
+    const payload = `{"fill":"${"x".repeat(200_000)}"}`;
+    const append = (index: number): Promise<number> => {
+      const state = readStateChange(new RawJson(`{"set":{"k${index}":"one of the small values"}}`, "object"));
+      return appendOne(engine, "s", { ...note("p", index, payload), state });
+    };
+    await Promise.all(Array.from({ length: 150 }, (_, index) => append(index + 1)));
+    const before = heapUsed();
+    const { entries } = await engine.state(sessionId("s"), { limit: 1_000 });
+    // All together the events have 30 MB.
+    expect(heapUsed() - before).toBeLessThan(10 * 1024 * 1024);
+    expect(entries).toHaveLength(150);
   });
 
   it("appends wait for views that are too far behind, and go on when they have come near", async () => {

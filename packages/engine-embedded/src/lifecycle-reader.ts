@@ -9,7 +9,8 @@ import {
   type Views,
 } from "@daybook/views";
 import type { LogTable } from "./log-table.js";
-import type { ReadFrame, Segments } from "./segments.js";
+import type { ReadFrame } from "./frame-reads.js";
+import type { Segments } from "./segments.js";
 import type { ViewWriter } from "./view-writer.js";
 
 /** Reads a tenant's lifecycle feed: an index in the views, the contents in the log. */

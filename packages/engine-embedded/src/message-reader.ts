@@ -20,7 +20,7 @@ export class MessageReader {
     const log = this.table.find(id);
     const head = log?.durableHead;
     if (log === undefined || head === undefined || head.status === "deleted") throw notFound();
-    yield* this.reader.eventsAt(log, this.seqs(log, head, query));
+    for await (const events of this.reader.eventsAt(log, this.seqs(log, head, query))) yield* events;
   }
 
   private seqs(log: LiveLog, head: Head, query: MessageQuery): readonly number[] {

@@ -11,14 +11,17 @@ import {
 } from "@daybook/engine";
 import { findLogs, type FramePosition, type IndexRun, positionAt, type Views } from "@daybook/views";
 import { splitEvents } from "./frame-format.js";
+import { PositionMismatch, type ReadFrame } from "./frame-reads.js";
 import { holderOf, lineageOf, type Stretch } from "./lineage.js";
 import { type LiveLog, takeEvents } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import { notFound } from "./refusals.js";
-import { PositionMismatch, type ReadFrame, type Segments } from "./segments.js";
+import type { Segments } from "./segments.js";
 import type { EngineEvents } from "./settings.js";
 
-const READ_AT_ONCE_BYTES = 4 * 1024 * 1024;
+const READ_AT_ONCE_BYTES = 1024 * 1024;
+/** So many events are passed over sooner than a place is looked up in the index. */
+const WALKED_MAX = 64;
 
 /** Reads what is durable: from memory when it is recent, else from the files by position. */
 export class Reader {
@@ -79,37 +82,62 @@ export class Reader {
     return events[0].bytes.toString("utf8");
   }
 
-  /** Events by their seqs, which ascend. Read a few megabytes at a time: nobody holds more of them than that. */
-  async *eventsAt(log: LiveLog, seqs: readonly number[]): AsyncGenerator<StoredEvent> {
-    const one = { eventsMax: 1, bytesMax: 1 };
+  /** Events by their seqs, which ascend: about a megabyte at a time, nobody holds more of them than that. */
+  async *eventsAt(log: LiveLog, seqs: readonly number[]): AsyncGenerator<readonly StoredEvent[]> {
     for (let next = 0; next < seqs.length;) {
-      const wanted = new Set<number>();
+      const first = next;
       const frames: WantedFrame[] = [];
       let bytes = 0;
-      for (; next < seqs.length && bytes < READ_AT_ONCE_BYTES; next++) {
-        const seq = seqs[next] as number;
-        if (seq >= (log.firstSeqInMemory ?? Infinity)) break;
-        const [frame] = this.positions(log, seq - 1, seq, one);
-        if (frame === undefined) throw notFound();
-        wanted.add(seq);
-        if (frames.at(-1)?.seq === frame.seq) {
-          // The same frame, wanted further than for the event before.
-          frames[frames.length - 1] = frame;
-          continue;
-        }
+      for (const frame of this.framesAt(log, seqs, first)) {
+        if (bytes >= READ_AT_ONCE_BYTES) break;
+        next++;
+        if (frames.at(-1) === frame) continue;
         frames.push(frame);
         bytes += frame.position.bytes;
       }
       // What is read most is recent, and waits for no file.
       const blocks = frames.length === 0 ? [] : await this.blocks(log, frames);
-      for (const block of blocks) {
-        for (const event of block.events) if (wanted.has(event.seq)) yield event;
-      }
+      if (blocks.length > 0) yield eventsWith(blocks, seqs.slice(first, next));
       for (; next < seqs.length && (seqs[next] as number) >= (log.firstSeqInMemory ?? Infinity); next++) {
-        const [event] = log.recent((seqs[next] as number) - 1, one);
+        const [event] = log.recent((seqs[next] as number) - 1, { eventsMax: 1, bytesMax: 1 });
         if (event === undefined) throw notFound();
-        yield event;
+        yield [event];
       }
+    }
+  }
+
+  /**
+   * The frame of each event that is not in memory, from the first one on: walked to where they stand close together,
+   * looked up where they do not.
+   */
+  private *framesAt(log: LiveLog, seqs: readonly number[], first: number): Generator<WantedFrame> {
+    const firstInMemory = log.firstSeqInMemory ?? Infinity;
+    let walk: Generator<WantedFrame> | undefined;
+    let frame: WantedFrame | undefined;
+    try {
+      for (let index = first; index < seqs.length; index++) {
+        const seq = seqs[index] as number;
+        if (seq >= firstInMemory) return;
+        if (frame === undefined || seq - lastSeqOf(frame) > WALKED_MAX) {
+          walk?.return(undefined);
+          walk = this.framesFrom(log, seq, seqs.at(-1) ?? seq);
+          frame = undefined;
+        }
+        while (frame === undefined || lastSeqOf(frame) < seq) {
+          const found = walk?.next();
+          if (found?.done !== false) throw notFound();
+          frame = found.value;
+        }
+        yield frame;
+      }
+    } finally {
+      walk?.return(undefined);
+    }
+  }
+
+  private *framesFrom(log: LiveLog, seq: number, lastSeq: number): Generator<WantedFrame> {
+    for (const stretch of lineageOf(log, lastSeq, this.table)) {
+      if (stretch.untilSeq >= seq) yield* this.frames(stretch, seq - 1);
     }
   }
 
@@ -232,6 +260,10 @@ interface WantedFrame {
   readonly position: FramePosition;
 }
 
+/** An event of a frame may be behind `untilSeq`; those are not the reader's. */
+const lastSeqOf = ({ seq, untilSeq, position }: WantedFrame): number =>
+  Math.min(untilSeq, seq + position.count - 1);
+
 interface ReadEvents {
   readonly events: readonly StoredEvent[];
 }
@@ -250,4 +282,13 @@ function eventsOf({ header, payload }: WholeFrame, wanted: WantedFrame | undefin
     (bytes, index) => new StoredEvent(seq + index, bytes),
   );
   return { events: events.slice(0, untilSeq - seq + 1) };
+}
+
+/** Those with one of these seqs; both ascend. */
+function eventsWith(blocks: readonly ReadEvents[], seqs: readonly number[]): StoredEvent[] {
+  const found: StoredEvent[] = [];
+  for (const { events } of blocks) {
+    for (const event of events) if (event.seq === seqs[found.length]) found.push(event);
+  }
+  return found;
 }

@@ -4,16 +4,14 @@ import {
   BATCH_HEADER_BYTES,
   type BatchHeader,
   decodeBatchHeader,
-  decodeFrameHeader,
   encodeSegmentHeader,
   FRAME_HEADER_BYTES,
-  type FrameHeader,
-  judgePayload,
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
   segmentName,
   segmentOfName,
 } from "./frame-format.js";
+import { FrameReads, type ReadFrame } from "./frame-reads.js";
 import { type LogFile, type LogFiles, writeAll } from "./log-files.js";
 import { damaged, StoreRefused } from "./refusals.js";
 import { SegmentScan } from "./scan-segment.js";
@@ -35,19 +33,9 @@ import { SpareSegment } from "./spare-segment.js";
 const OPEN_FILES_MAX = 64;
 /** Longer than any read takes. */
 const RETIRE_MS = 10_000;
-/** Frames this close are read together … */
-const GAP_BYTES_MAX = 32 * 1024;
-/** … up to this much at once. */
-const READ_BYTES_MAX = 1024 * 1024;
 
 /** Small writes under way at once: enough that their way through the thread pool costs little, and the log's stay quick. */
 const ZEROED_AT_ONCE = 16;
-
-export interface ReadFrame {
-  readonly header: FrameHeader;
-  /** Undefined: erased. */
-  readonly payload: Buffer | undefined;
-}
 
 /** The log's files: one after the other, only the last one growing. */
 export class Segments {
@@ -55,6 +43,7 @@ export class Segments {
   /** No longer handed out, and closed soon. */
   private readonly retired = new Map<Promise<LogFile>, NodeJS.Timeout>();
   private readonly spare: SpareSegment;
+  private readonly reads = new FrameReads((segment) => this.handle(segment));
   /** Where the last batch of the last segment begins; 0 while there is none. */
   private lastBatch = 0;
 
@@ -213,30 +202,8 @@ export class Segments {
    * Reads frames, near ones together, every one verified.
    * @throws PositionMismatch when a position does not hold what it should: the views are wrong, or the log is damaged.
    */
-  async readFrames(positions: readonly FramePosition[]): Promise<ReadFrame[]> {
-    const frames: ReadFrame[] = [];
-    for (let first = 0; first < positions.length;) {
-      const start = positions[first] as FramePosition;
-      let next = first + 1;
-      let end = start.offset + start.bytes;
-      for (; next < positions.length; next++) {
-        const position = positions[next] as FramePosition;
-        const near =
-          position.segment === start.segment &&
-          position.offset >= end &&
-          position.offset - end <= GAP_BYTES_MAX;
-        if (!near || position.offset + position.bytes - start.offset > READ_BYTES_MAX) break;
-        end = position.offset + position.bytes;
-      }
-      const bytes = Buffer.allocUnsafeSlow(end - start.offset);
-      const file = await this.handle(start.segment);
-      const count = await file.read(bytes, start.offset);
-      for (const position of positions.slice(first, next)) {
-        frames.push(frameIn(bytes.subarray(0, count), position, position.offset - start.offset));
-      }
-      first = next;
-    }
-    return frames;
+  readFrames(positions: readonly FramePosition[]): Promise<ReadFrame[]> {
+    return this.reads.read(positions);
   }
 
   /** Overwrites the payloads of these frames with zeros, and syncs. */
@@ -315,23 +282,4 @@ export class Segments {
     }, RETIRE_MS);
     this.retired.set(handle, timer.unref());
   }
-}
-
-/** A position does not hold the frame that it should. */
-export class PositionMismatch extends Error {
-  override readonly name = "PositionMismatch";
-}
-
-function frameIn(bytes: Buffer, position: FramePosition, at: number): ReadFrame {
-  const header = decodeFrameHeader(bytes, at);
-  if (header?.payloadBytes !== position.bytes - FRAME_HEADER_BYTES)
-    throw new PositionMismatch(`no such frame in ${placeOf(position)}`);
-  const payload = bytes.subarray(at + FRAME_HEADER_BYTES, at + position.bytes);
-  const verdict = judgePayload(header, payload);
-  if (verdict === "bad") throw new PositionMismatch(`a damaged payload in ${placeOf(position)}`);
-  return { header, payload: verdict === "whole" ? payload : undefined };
-}
-
-function placeOf({ segment, offset }: FramePosition): string {
-  return `${segmentName(segment)} at ${offset}`;
 }

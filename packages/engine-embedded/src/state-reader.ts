@@ -11,8 +11,10 @@ import type { ViewWriter } from "./view-writer.js";
 /** A page of values ends once it holds this much. */
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;
 
-/** Keys looked at in one turn. */
+/** Keys looked at in one turn … */
 const KEYS_AT_ONCE = 500;
+/** … and bytes of events, before others have theirs. */
+const TURN_BYTES_MAX = 512 * 1024;
 
 type Found = KeyVersion & { readonly key: string };
 
@@ -75,10 +77,12 @@ export class StateReader {
     }
     const events: StoredEvent[] = [];
     let bytes = 0;
-    for await (const event of this.reader.eventsAt(log, seqs)) {
-      bytes += event.bytes.length;
-      if (events.length > 0 && bytes > bytesMax) break;
-      events.push(event);
+    for await (const some of this.reader.eventsAt(log, seqs)) {
+      for (const event of some) {
+        bytes += event.bytes.length;
+        if (events.length > 0 && bytes > bytesMax) return events;
+        events.push(event);
+      }
     }
     return events;
   }
@@ -104,7 +108,7 @@ export class StateReader {
       if (walked.length < atOnce || found.length > query.limit) return found.slice(0, query.limit + 1);
       after = walked.at(-1)?.key;
       // Any number of keys may have come or gone since then: passing over them must not hold up others.
-      await new Promise((resolve) => setImmediate(resolve));
+      await othersTurn();
     }
   }
 
@@ -142,27 +146,54 @@ export class StateReader {
       if (sharers === undefined) bySeq.set(seq, [index]);
       else sharers.push(index);
     }
-    const entries: StateEntry[] = [...found];
-    let bytes = 0;
-    for await (const event of this.reader.eventsAt(log, [...bySeq.keys()].sort(ascending))) {
-      const set = valuesIn(event);
-      for (const index of bySeq.get(event.seq) ?? []) {
-        const entry = entries[index];
-        // Let go of already, for want of room.
-        if (entry === undefined) continue;
-        const value = set
-          .get(entry.key)
-          ?.find(({ version = entry.version }) => version === entry.version)?.value;
-        if (value === undefined)
-          throw new Error(`broken invariant: event ${event.seq} does not set the key it is said to set`);
-        entries[index] = { ...entry, value };
-        bytes += value.length;
+    const page = new ValuePage(found);
+    let turnBytes = 0;
+    for await (const events of this.reader.eventsAt(log, [...bySeq.keys()].sort(ascending))) {
+      for (const event of events) {
+        turnBytes += event.bytes.length;
+        if (turnBytes > TURN_BYTES_MAX) {
+          turnBytes = 0;
+          await othersTurn();
+        }
+        page.fill(event, bySeq.get(event.seq) ?? []);
       }
-      while (bytes > PAGE_BYTES_MAX && entries.length > 1) bytes -= entries.pop()?.value?.length ?? 0;
     }
-    return entries;
+    return page.entries;
   }
 }
+
+/** Entries that get their values in any order; those at the end are let go if all would be too large. */
+class ValuePage {
+  readonly entries: StateEntry[];
+  private bytes = 0;
+
+  constructor(found: readonly Found[]) {
+    this.entries = [...found];
+  }
+
+  /** Gives the entries at these places the values that an event set. */
+  fill(event: StoredEvent, places: readonly number[]): void {
+    const values = valuesIn(event);
+    for (const place of places) {
+      const entry = this.entries[place];
+      // Let go of already, for want of room.
+      if (entry === undefined) continue;
+      const value = values
+        .get(entry.key)
+        ?.find(({ version = entry.version }) => version === entry.version)?.value;
+      if (value === undefined)
+        throw new Error(`broken invariant: event ${event.seq} does not set the key it is said to set`);
+      this.entries[place] = { ...entry, value: ownText(value, event) };
+      this.bytes += value.length;
+    }
+    while (this.bytes > PAGE_BYTES_MAX && this.entries.length > 1)
+      this.bytes -= this.entries.pop()?.value?.length ?? 0;
+  }
+}
+
+/** A slice keeps all of the text in memory that it was cut from. */
+const ownText = (value: string, { bytes }: StoredEvent): string =>
+  value.length * 4 < bytes.length ? Buffer.from(value).toString() : value;
 
 interface WalkedKey {
   readonly key: string;
@@ -198,6 +229,8 @@ function* versionsAfter(log: LiveLog, key: string, after: number, atSeq: number)
     yield { key, ...version };
   }
 }
+
+const othersTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function take<Item>(found: Iterable<Item>, count: number): Item[] {
   const taken: Item[] = [];
