@@ -1,4 +1,4 @@
-import { Daybook, type Session, type SessionEvent } from "@daybook/client";
+import { Daybook, DaybookError, type Session, type SessionEvent } from "@daybook/client";
 import {
   type AgentTurn,
   type ChunkLike,
@@ -8,7 +8,7 @@ import {
   runAgent,
   type RunAgentOptions,
 } from "@daybook/client/ai";
-import { eventually, startServer, type TestServer, within } from "@daybook/test-kit";
+import { eventually, Random, startServer, type TestServer, within } from "@daybook/test-kit";
 import { readUIMessageStream, simulateReadableStream, type UIMessage, type UIMessageChunk } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
@@ -67,8 +67,8 @@ function controlled(): {
   });
   return {
     stream,
-    send: (...chunks) => chunks.forEach((chunk) => controller.enqueue(chunk)),
-    end: () => controller.close(),
+    send: (...chunks) => chunks.forEach((chunk) => cancelled || controller.enqueue(chunk)),
+    end: () => cancelled || controller.close(),
     fail: (error) => controller.error(error),
     isCancelled: () => cancelled,
   };
@@ -227,6 +227,122 @@ describe("recordStream", () => {
     expect(typesOf(await all(session)).at(-1)).toBe("error");
     await recordStream(session, streamOf(words("Well then")));
     expect(textOf((await messages(session)).at(-1))).toBe("Well then");
+  });
+
+  test("a stop that came before it ends nothing, also where nothing of the session has been seen", async () => {
+    const id = newId();
+    await stop(await open(id, "user", "alice"));
+    const recorded = await recordStream(await open(id, "agent", "drafter"), streamOf(words("Hello")));
+    expect(recorded.end).toBe("finish");
+  });
+
+  test("a stop while a tool runs: the call stays, and what comes of it afterwards is not written", async () => {
+    const id = newId();
+    const [agent, user] = [await open(id, "agent", "drafter"), await open(id, "user", "alice")];
+    const model = controlled();
+    const recording = recordStream(agent, model.stream, { batchMs: 1 });
+    const call = { toolCallId: "c", toolName: "read" };
+    model.send({ type: "start", messageId: "a" }, { type: "tool-input-available", ...call, input: {} });
+    await eventually("the call is there", async () => typesOf(await all(user)).length === 2);
+    await stop(user);
+    expect(await within("it ended", recording)).toMatchObject({ end: "abort" });
+    await eventually("the stream was given up", model.isCancelled);
+    expect(typesOf(await all(user))).toEqual(["start", "tool-input-available", "abort"]);
+    expect((await messages(user))[0]?.parts).toMatchObject([{ type: "tool-read", state: "input-available" }]);
+  });
+
+  test("thousands of chunks at once, and megabytes of them, are as many commits as it takes", async () => {
+    const session = await open(newId(), "agent", "drafter");
+    const many = Array.from({ length: 2_500 }, (_, n) => ({ type: "data-n" as const, id: `${n}`, data: n }));
+    await recordStream(session, streamOf([{ type: "start" }, ...many, { type: "finish" }]), {
+      batchMs: 1_000,
+    });
+    expect(chunksOf(await all(session))).toEqual([{ type: "start" }, ...many, { type: "finish" }]);
+    const other = await open(newId(), "agent", "drafter");
+    const large = Array.from({ length: 40 }, () => ({ type: "data-x" as const, data: "x".repeat(400_000) }));
+    await recordStream(other, streamOf([...large, { type: "finish" }]), { batchMs: 1_000 });
+    expect(typesOf(await all(other))).toEqual([...large.map(({ type }) => type), "finish"]);
+  });
+
+  test("a chunk that is refused while others are on their way behind it ends the message with an error", async () => {
+    const session = await open(newId(), "agent", "drafter");
+    const model = controlled();
+    const recording = recordStream(session, model.stream, { batchMs: 0 });
+    recording.catch(() => undefined);
+    model.send({ type: "start" }, { type: "data-file", data: "x".repeat(1_100_000) });
+    for (let n = 0; n < 20; n++) {
+      model.send({ type: "data-n", id: `${n}`, data: n });
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    model.send({ type: "finish" });
+    await expect(within("it ended", recording)).rejects.toMatchObject({ code: "event_too_large" });
+    const types = typesOf(await all(session));
+    expect([types[0], types.at(-1), types.filter((type) => type === "error").length]).toEqual([
+      "start",
+      "error",
+      1,
+    ]);
+    expect(types).not.toContain("data-file");
+    expect(session.snapshot().outbox).toEqual({ state: "empty", pending: 0 });
+    expect(await recordStream(session, streamOf(words("Well then")))).toMatchObject({ end: "finish" });
+  });
+
+  test("whatever a stream does, its message ends exactly once, and nothing follows the end", async () => {
+    const session = await open(newId(), "agent", "drafter");
+    const random = new Random(7);
+    for (let round = 0; round < 40; round++) {
+      const abort = new AbortController();
+      const model = controlled();
+      const [{ seq: before } = { seq: 0 }] = await session.before(Infinity, 1);
+      const recording = recordStream(session, model.stream, {
+        batchMs: random.upTo(3),
+        signal: abort.signal,
+      }).catch((error: unknown) => error);
+      let isOver = false;
+      for (let step = 0; step < 12 && !isOver; step++) {
+        const what = random.weighted({
+          text: 10,
+          data: 6,
+          finish: 2,
+          error: 1,
+          abort: 1,
+          end: 2,
+          fail: 1,
+          stop: 2,
+          wait: 4,
+        });
+        if (what === "text") model.send({ type: "text-delta", id: "t", delta: "x" });
+        else if (what === "data") model.send({ type: "data-n", data: step });
+        else if (what === "finish" || what === "abort") model.send({ type: what });
+        else if (what === "error") model.send({ type: "error", errorText: "No." });
+        else if (what === "stop") abort.abort();
+        else if (what === "wait") await new Promise((resolve) => setTimeout(resolve, random.upTo(4)));
+        else {
+          isOver = true;
+          if (what === "end") model.end();
+          else model.fail(new Error("broken"));
+        }
+      }
+      if (!isOver && !abort.signal.aborted) model.end();
+      await within(`round ${round} ended`, recording);
+      const types = typesOf(await session.range(before + 1, Infinity));
+      const ends = types.filter((type) => ["finish", "abort", "error"].includes(type));
+      expect([ends.length, types.at(-1)], `round ${round}: ${types.join()}`).toEqual([1, ends[0]]);
+    }
+  });
+
+  test("where the session cannot be followed, so that nobody could stop it, it says so at once", async () => {
+    const native = Object.getOwnPropertyDescriptor(globalThis, "WebSocket");
+    Reflect.deleteProperty(globalThis, "WebSocket");
+    try {
+      await using daybook = new Daybook({ baseUrl: server.url });
+      const session = await daybook.session({ identity: daybook.agent({ id: "drafter" }) });
+      const recording = recordStream(session, streamOf(words("Hello")));
+      await expect(recording).rejects.toMatchObject({ code: "no_websocket" });
+      expect(await all(session)).toEqual([]);
+    } finally {
+      if (native !== undefined) Object.defineProperty(globalThis, "WebSocket", native);
+    }
   });
 
   test("two answers of one session object follow each other; two agents answer at once", async () => {
@@ -474,6 +590,93 @@ describe("runAgent", () => {
     await eventually("both are answered", async () => (await answers(user)).length === 2);
     await agent.end();
     expect(await answers(user)).toEqual(["You said: @echo one", "You said: @echo two"]);
+  });
+
+  test("workers of one name started at once, and again when they are told to end, answer each question once", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    const questions = Array.from({ length: 6 }, (_, n) => `question ${n}`);
+    for (const question of questions.slice(0, 3)) await say(user, question);
+    const random = new Random(3);
+    const claims = async (): Promise<number> =>
+      (await all(user)).filter(({ type }) => type === "consumer.claimed").length;
+    let turns = 0;
+    let takenOver = 0;
+    const abort = new AbortController();
+    const supervised = async (): Promise<void> => {
+      while (!abort.signal.aborted) {
+        const slowly = async (turn: AgentTurn): Promise<void> => {
+          if (turns++ === 0) await eventually("another comes", async () => (await claims()) > 1);
+          await new Promise((resolve) => setTimeout(resolve, random.upTo(20)));
+          await echo(turn);
+        };
+        const worker = run(await open(id, "agent", "echo"), slowly, { signal: abort.signal });
+        await worker.ended.catch((error: unknown) => {
+          expect(error).toMatchObject({ code: "state_conflict" });
+          takenOver++;
+        });
+      }
+    };
+    const supervisors = [1, 2, 3].map(supervised);
+    for (const question of questions.slice(3)) await say(user, question);
+    const finished = async (): Promise<number> =>
+      typesOf(await all(user)).filter((type) => type === "finish").length;
+    await eventually("all are answered", async () => (await finished()) === questions.length);
+    abort.abort();
+    await within("all have ended", Promise.all(supervisors));
+    expect(await finished()).toBe(questions.length);
+    expect(takenOver).toBeGreaterThan(0);
+    const whole = (await answers(user)).filter((text) => text.startsWith("You said: question "));
+    expect(whole.sort()).toEqual(questions.map((question) => `You said: ${question}`));
+    expect(openAnswers(await all(user)).flat()).not.toContain(true);
+  });
+
+  test("a handler that fails for another session's sake, or writes what is too large, has had its turn", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    const codes: unknown[] = [];
+    const turns: string[] = [];
+    const large: UIMessageChunk = { type: "data-file", data: "x".repeat(1_100_000) };
+    const handler = async (turn: AgentTurn): Promise<unknown> => {
+      const text = textOf(turn.message as UIMessage);
+      turns.push(text);
+      if (text === "large") return turn.record(streamOf([{ type: "start" }, large, { type: "finish" }]));
+      if (text === "other") throw new DaybookError("session_not_found", "Another one.", { status: 404 });
+      return echo(turn);
+    };
+    const options = {
+      onError: (error: unknown) => void codes.push((error as { readonly code?: unknown }).code),
+    };
+    const agent = run(await open(id, "agent", "echo"), handler, options);
+    for (const text of ["large", "other", "fine"]) await say(user, text);
+    await eventually("the last is answered", async () => (await answers(user)).includes("You said: fine"));
+    await agent.end();
+    expect(codes).toEqual(["event_too_large", "session_not_found"]);
+    const next = run(await open(id, "agent", "echo"), handler, options);
+    await say(user, "again");
+    await eventually("it goes on", async () => (await answers(user)).includes("You said: again"));
+    await next.end();
+    expect(turns).toEqual(["large", "other", "fine", "again"]);
+  });
+
+  test("a worker that takes over leaves alone what the same agent writes under another name", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    const model = controlled();
+    const slow = run(await open(id, "agent", "bot"), ({ record }) => record(model.stream), {
+      consumer: "slow",
+    });
+    const start = words("It takes ", "a while.");
+    await say(user, "one");
+    model.send(...start.slice(0, 3));
+    await eventually("half an answer", async () => typesOf(await all(user)).includes("text-delta"));
+    const quick = [1, 2].map(async () => run(await open(id, "agent", "bot"), echo, { consumer: "quick" }));
+    await eventually("the other answers", async () => (await answers(user)).includes("You said: one"));
+    model.send(...start.slice(3));
+    await eventually("the first goes on", async () => (await answers(user)).includes("It takes a while."));
+    await slow.end();
+    for (const one of await Promise.all(quick)) await one.end().catch(() => undefined);
+    expect(typesOf(await all(user)).filter((type) => type === "finish").length).toBeGreaterThan(1);
   });
 
   test("agents of different names answer the same question, each once", async () => {

@@ -12,7 +12,10 @@ export type ChunkStream = ReadableStream<ChunkLike> | AsyncIterable<ChunkLike>;
 export interface RecordOptions {
   /** Chunks that come within this time are appended in one commit; 40 if left out. */
   readonly batchMs?: number;
-  /** Only a `chat.stop` after this seq ends it; left out: after what the session has seen so far. */
+  /**
+   * Only a `chat.stop` after this seq ends it: say, of the message that is answered. Left out: only one that is appended
+   * from now on.
+   */
   readonly after?: number;
   /** Ends it, as a `chat.stop` does. */
   readonly signal?: AbortSignal;
@@ -39,6 +42,9 @@ export interface RecordExtras {
 }
 
 const BATCH_MS = 40;
+/** In one commit, far from what the server takes in one. */
+const BATCH_EVENTS_MAX = 500;
+const BATCH_CHARACTERS_MAX = 512 * 1024;
 /** Commits on their way, until the model has to wait. */
 const UNACKNOWLEDGED_MAX = 16;
 
@@ -65,9 +71,9 @@ export async function recordStream(
   options: RecordOptions & RecordExtras = {},
 ): Promise<RecordedMessage> {
   const before = writing.get(session) ?? Promise.resolve();
-  const after = options.after ?? session.cursor;
+  const after = options.after ?? headOf(session);
   const recorded = before.then(async () => {
-    const { signal, stop } = stopSignal(session, after, options);
+    const { signal, stop } = stopSignal(session, await after, options);
     try {
       return await new Recorder(session, options, signal).record(stream);
     } finally {
@@ -79,6 +85,13 @@ export async function recordStream(
     recorded.catch(() => undefined),
   );
   return recorded;
+}
+
+/** The last seq there is: stops up to there were meant for others. */
+async function headOf(session: Session): Promise<number> {
+  if (session.status === "live") return session.cursor;
+  const [last] = await session.before(Infinity, 1);
+  return last?.seq ?? 0;
 }
 
 class Recorder {
@@ -134,34 +147,45 @@ class Recorder {
     this.timer = undefined;
     const inputs = inputsOf(this.waiting);
     this.waiting = [];
-    if (inputs.length === 0 || this.failure !== undefined) return;
+    for (const part of parted(inputs)) this.send(part);
+  }
+
+  private send(inputs: readonly AppendInput[]): void {
+    if (this.failure !== undefined) return;
     const sent = this.append(inputs)
-      .catch((error: unknown) => {
-        this.failure ??= asDaybookError(error);
-      })
+      .catch((error: unknown) => this.failed(asDaybookError(error)))
       .finally(() => this.unacknowledged.delete(sent));
     this.unacknowledged.add(sent);
   }
 
+  /** What is behind a refusal would wait for ever. */
+  private failed(error: DaybookError): void {
+    this.failure ??= error;
+    // Somebody else has written under these numbers: whatever still waits is void.
+    if (isFenced(error)) this.session.discard("all");
+    else if (!isFinal(error)) this.session.discard();
+  }
+
   /** Writes what is left together with the end. */
   private async finish(end: ChunkLike): Promise<void> {
-    const inputs = inputsOf([...this.waiting, end]);
-    const last = inputs.pop() ?? inputOf(end);
     const state = this.options.state?.();
+    const last = { ...inputOf(end), ...(state !== undefined && { state }) };
+    const [rest = [], ...before] = parted([...inputsOf(this.waiting), last]).reverse();
+    for (const part of before.reverse()) this.send(part);
     await Promise.all(this.unacknowledged);
     try {
       if (this.failure !== undefined) throw this.failure;
-      await this.append([...inputs, { ...last, ...(state !== undefined && { state }) }]);
+      await this.append(rest);
     } catch (error) {
-      await this.closeAfter(asDaybookError(error));
-      throw error;
+      const failure = asDaybookError(error);
+      this.failed(failure);
+      if (!isFinal(failure)) await this.closeAfter(failure);
+      throw failure;
     }
   }
 
-  /** Something was refused, and nothing after it was written. The message still ends, unless another has taken it over. */
+  /** Something was refused. The message still ends. */
   private async closeAfter(failure: DaybookError): Promise<void> {
-    this.session.discard();
-    if (failure.code.startsWith("producer_") || failure.isAuth || failure.code === "closed") return;
     const end = failure.code === "state_conflict" ? { type: "abort" } : this.errorChunk(failure);
     // Should that be refused as well, what it was refused for first is what there is to say.
     await this.append([inputOf(end)]).catch(() => this.session.discard());
@@ -179,6 +203,32 @@ class Recorder {
       errorText: this.options.errorText?.(error) ?? "The answer could not be finished.",
     };
   }
+}
+
+function isFenced({ code }: DaybookError): boolean {
+  return code.startsWith("producer_");
+}
+
+/** Nothing more can be written here: another has taken the message over, or nobody may. */
+export function isFinal(error: DaybookError): boolean {
+  return isFenced(error) || error.isAuth || error.code === "closed";
+}
+
+/** What goes into one commit each. */
+function parted(inputs: readonly AppendInput[]): AppendInput[][] {
+  const parts: AppendInput[][] = [];
+  let characters = Infinity;
+  for (const input of inputs) {
+    const more = JSON.stringify(input.payload).length;
+    characters += more;
+    const part = parts.at(-1) ?? [];
+    if (characters <= BATCH_CHARACTERS_MAX && part.length < BATCH_EVENTS_MAX) part.push(input);
+    else {
+      parts.push([input]);
+      characters = more;
+    }
+  }
+  return parts;
 }
 
 function inputsOf(chunks: readonly ChunkLike[]): AppendInput[] {

@@ -1,13 +1,14 @@
 import { asDaybookError, DaybookError } from "../errors.js";
 import type { Session } from "../session.js";
 import type { SessionEvent, StateChange } from "../wire.js";
-import { chunkOf, isEnd, type MessageLike, userMessageOf } from "./chat-envelope.js";
+import { type MessageLike, userMessageOf } from "./chat-envelope.js";
+import { Consumer } from "./consumer.js";
 import { historyTo } from "./history.js";
 import { readChat } from "./read-chat.js";
 import { type MessageReader, readMessages } from "./read-messages.js";
 import {
   type ChunkStream,
-  inputOf,
+  isFinal,
   type RecordedMessage,
   type RecordOptions,
   recordStream,
@@ -98,8 +99,12 @@ async function runTurn(run: Run, event: SessionEvent, message: MessageLike): Pro
     if (consumer.seq < event.seq) await consumer.advance(event.seq);
   } catch (error) {
     if (signal.reason instanceof DaybookError) throw signal.reason;
-    if (consumer.seq < event.seq && !(error instanceof DaybookError)) await turn.record(failing(error));
-    else if (consumer.seq < event.seq) throw error;
+    if (turn.unrecorded.has(error)) {
+      // Its message has ended with an error, unless nobody can write here any more. It would fail again in the same way.
+      if (isFinal(asDaybookError(error))) throw error;
+      await consumer.advance(event.seq);
+      report(error, turn, options);
+    } else if (consumer.seq < event.seq) await turn.record(failing(error));
     else report(error, turn, options);
   } finally {
     stop();
@@ -111,20 +116,32 @@ function turnOf(
   event: SessionEvent,
   message: MessageLike,
   signal: AbortSignal,
-): AgentTurn {
-  const turn: AgentTurn = {
+): AgentTurn & { readonly unrecorded: ReadonlySet<unknown> } {
+  const unrecorded = new Set<unknown>();
+  const turn = {
     session,
     event,
     message,
     signal,
-    record: async (stream) => {
+    /** What kept answers from being recorded. */
+    unrecorded,
+    record: async (stream: ChunkStream) => {
       const state = (): StateChange => consumer.moveTo(event.seq);
-      const recorded = await recordStream(session, stream, { ...options, after: event.seq, signal, state });
+      const recorded = await recordStream(session, stream, {
+        ...options,
+        after: event.seq,
+        signal,
+        state,
+      }).catch((error: unknown) => {
+        unrecorded.add(error);
+        throw error;
+      });
       consumer.moved(event.seq);
       if (recorded.end === "error") report(recorded.error, turn, options);
       return recorded;
     },
-    messages: async (read) => readMessages(await historyTo(session, event.seq), read),
+    messages: async <Message extends MessageLike>(read: MessageReader<Message>) =>
+      readMessages(await historyTo(session, event.seq), read),
   };
   return turn;
 }
@@ -147,114 +164,4 @@ async function isQuestion(
 async function* failing(error: unknown): AsyncGenerator<{ type: string }> {
   yield await Promise.resolve({ type: "start" });
   throw error;
-}
-
-const CLAIMED = "consumer.claimed";
-const ADVANCED = "consumer.advanced";
-
-/** How far the consumer of a name has come in a session. */
-class Consumer {
-  /** The last user message that was handled. */
-  seq = 0;
-  private version = 0;
-  private claimSeq: number | undefined;
-
-  constructor(
-    private readonly session: Session,
-    private readonly name: string,
-  ) {}
-
-  private get key(): string {
-    return `consumer/${this.name}`;
-  }
-
-  async load(otherwise: number): Promise<void> {
-    try {
-      const entry = await this.session.call("GET", `/state/${encodeURIComponent(this.key)}`);
-      const { value, version } = entry as {
-        readonly value?: { readonly seq?: unknown };
-        readonly version: number;
-      };
-      this.seq = typeof value?.seq === "number" ? value.seq : otherwise;
-      this.version = version;
-    } catch (error) {
-      if (asDaybookError(error).code !== "state_key_not_found") throw error;
-      this.seq = otherwise;
-    }
-  }
-
-  /** Takes the name over, and closes what whoever had it has left open. Once; what was handled meanwhile counts. */
-  async claim(): Promise<void> {
-    while (this.claimSeq === undefined) {
-      const payload = { kind: CLAIMED, consumer: this.name };
-      try {
-        const { seq } = await this.session.append({ type: CLAIMED, payload, state: this.moveTo(this.seq) });
-        this.version++;
-        this.claimSeq = seq;
-        await this.closeLeftOpen(seq);
-      } catch (error) {
-        if (asDaybookError(error).code !== "state_conflict") throw error;
-        await this.load(this.seq);
-      }
-    }
-  }
-
-  /**
-   * Ends the messages that a worker before has left open, under that worker's next number: so they end for readers too,
-   * and should he not be dead after all, his own next event is refused.
-   */
-  private async closeLeftOpen(claimSeq: number): Promise<void> {
-    const events = await this.session.range(this.seq + 1, claimSeq);
-    const own = events.at(-1)?.producer_id;
-    const writers = new Map<string, { producerSeq: number; isOpen: boolean }>();
-    for (const event of events) {
-      if (event.actor !== this.session.actor || event.producer_id === own) continue;
-      const chunk = chunkOf(event);
-      const isOpen = chunk === undefined ? writers.get(event.producer_id)?.isOpen === true : !isEnd(chunk);
-      writers.set(event.producer_id, { producerSeq: event.producer_seq, isOpen });
-    }
-    for (const [producerId, { producerSeq, isOpen }] of writers)
-      if (isOpen) await this.closeInNameOf(producerId, producerSeq + 1);
-  }
-
-  private async closeInNameOf(producerId: string, producerSeq: number): Promise<void> {
-    const numbers = { producer_id: producerId, producer_seq: producerSeq, actor: this.session.actor };
-    const body = JSON.stringify({ ...inputOf({ type: "abort" }), ...numbers });
-    try {
-      await this.session.call("POST", "/append", { body });
-    } catch (error) {
-      // He went on writing. That worker sees the claim, and ends his message himself.
-      if (!asDaybookError(error).code.startsWith("producer_")) throw error;
-    }
-  }
-
-  /** Counts a message as handled that nothing was recorded for. */
-  async advance(seq: number): Promise<void> {
-    await this.session.append({
-      type: ADVANCED,
-      payload: { kind: ADVANCED, consumer: this.name, seq },
-      state: this.moveTo(seq),
-    });
-    this.moved(seq);
-  }
-
-  /** The state change that says so; refused if another worker has taken over. */
-  moveTo(seq: number): StateChange {
-    return { set: { [this.key]: { seq } }, if: { [this.key]: this.version } };
-  }
-
-  moved(seq: number): void {
-    this.seq = seq;
-    this.version++;
-  }
-
-  /** Why this worker has to end, if the event says that another one has begun. */
-  takenOverBy(event: SessionEvent): DaybookError | undefined {
-    const isClaim = event.type === CLAIMED && event.payload.consumer === this.name;
-    if (!isClaim || this.claimSeq === undefined || event.seq <= this.claimSeq) return undefined;
-    return new DaybookError(
-      "state_conflict",
-      `Another worker has taken over as ${this.name} (seq ${event.seq}).`,
-    );
-  }
 }

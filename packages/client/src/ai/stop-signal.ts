@@ -27,10 +27,12 @@ export function stopSignal(
   const passOn = (): void => abort.abort(signal?.reason);
   if (signal?.aborted === true) passOn();
   signal?.addEventListener("abort", passOn);
+  // Whoever cannot follow the session cannot be stopped: that is said at once.
+  const events = session.events({ cursor: after, signal: watching.signal });
   void watch();
   async function watch(): Promise<void> {
     try {
-      for await (const event of session.events({ cursor: after, signal: watching.signal })) {
+      for await (const event of events) {
         const why = isStop(event, session.actor) ? new Stopped("It was stopped.") : ends?.(event);
         if (why !== undefined) {
           abort.abort(why);
