@@ -4,6 +4,7 @@ import { BareLog } from "./bare-log.js";
 import { closedLoop } from "./engine-load.js";
 import { Folder, FRAME_BYTES, Sessions } from "./engine-store.js";
 import { busyNote, type HttpContext, interleave, measureAppends, notes, ratios } from "./http-context.js";
+import { latencySeconds } from "./options.js";
 import { judged, median, type Row, spread } from "./row.js";
 
 const IN_FLIGHT = 64;
@@ -11,8 +12,6 @@ const SESSIONS = 2_000;
 /** Later than any measurement ends. */
 const NEVER_MS = 3_600_000;
 const GIB = 1024 ** 3;
-/** The store collects changes for three seconds before it writes its views: a shorter look may miss that. */
-const STORE_SECONDS_MIN = 6;
 
 /** What one arrangement of parts does, and what an event costs there. */
 interface Part {
@@ -38,8 +37,9 @@ export async function parts(context: HttpContext): Promise<Row[]> {
     });
     return { rate: measured.eventsPerSecond, cpuMicros: measured.cpuMicrosPerEvent, busy: measured.busy };
   };
-  const { seconds, quick } = context.options;
-  const storeSeconds = quick ? seconds : Math.max(seconds, STORE_SECONDS_MIN);
+  const { seconds } = context.options;
+  // Long enough that the views' share is in it.
+  const storeSeconds = latencySeconds(context.options);
   const results = await interleave(context, {
     file: () => bareFile(seconds),
     "no views": () => engineAlone(storeSeconds, { flushDelayMs: NEVER_MS, viewLagBytesMax: 64 * GIB }),

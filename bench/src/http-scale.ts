@@ -11,6 +11,7 @@ import {
 } from "./http-context.js";
 import type { BenchServer } from "./http-server.js";
 import type { SessionSet } from "./load-task.js";
+import { latencySeconds } from "./options.js";
 import { judged, median, type Row, showNumber, spread } from "./row.js";
 
 const MIB = 1024 * 1024;
@@ -95,7 +96,7 @@ export async function growth(context: HttpContext): Promise<Row[]> {
   for (const size of sizes)
     servers.set(size, await filledServer(context, GROWN_SESSIONS, { eventCount: size, eventsPerAppend: 10 }));
   const [smallest = 0] = sizes;
-  const load = { sessions: GROWN_SESSIONS };
+  const load = { sessions: GROWN_SESSIONS, seconds: latencySeconds(context.options) };
   const rate = await halfOfPeak(context, serverOf(servers, smallest), generator, load);
   const measure = (size: number): Promise<Measured> =>
     measureAppends(context, serverOf(servers, size), generator, { ...load, requestsPerSecond: rate });

@@ -17,6 +17,13 @@ export interface BenchOptions {
   readonly against: readonly string[];
 }
 
+/** Daybook writes its views every three seconds: whoever asks for tails of latency has to see that more than once. */
+const LATENCY_SECONDS_MIN = 6;
+
+export function latencySeconds({ seconds, quick }: BenchOptions): number {
+  return quick ? seconds : Math.max(seconds, LATENCY_SECONDS_MIN);
+}
+
 /** Whether a scenario may still begin; if not, says so. */
 export function isTimeFor(scenario: string, { endsAt }: BenchOptions, say: (line: string) => void): boolean {
   if (performance.now() < endsAt) return true;

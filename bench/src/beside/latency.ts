@@ -1,3 +1,4 @@
+import { latencySeconds } from "../options.js";
 import { showNumber } from "../row.js";
 import { measureAppends } from "./appends.js";
 import { type BesideContext, compare, type Variant } from "./beside-context.js";
@@ -71,6 +72,11 @@ async function measureSeen(
 ): Promise<Round> {
   const sessions = { prefix: prefix.replaceAll(" ", "-"), count: SESSIONS };
   await context.load<"create">({ kind: "create", target: contender.target, sessions });
-  const round = await measureAppends(context, contender, { sessions, requestsPerSecond: rate, follow: true });
+  const round = await measureAppends(context, contender, {
+    sessions,
+    requestsPerSecond: rate,
+    follow: true,
+    seconds: latencySeconds(context.options),
+  });
   return { ...round, values: { ...round.values, offered: rate } };
 }

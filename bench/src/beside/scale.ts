@@ -136,5 +136,6 @@ export async function recovery(context: BesideContext): Promise<Comparison> {
         },
       },
     ],
+    roundsMax: 2,
   });
 }
