@@ -1,7 +1,8 @@
+import { readFile } from "node:fs/promises";
 import { eventually } from "@daybook/test-kit";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { TestBrowser } from "./support/browser.js";
-import { buildChatPage, ChatApp } from "./support/chat-app.js";
+import { buildChatPage, ChatApp, ChatExample } from "./support/chat-app.js";
 import { ChatPage } from "./support/chat-page.js";
 import { fillChat } from "./support/fill-chat.js";
 import { GatedModel } from "./support/gated-model.js";
@@ -179,6 +180,34 @@ describe("everybody sees the same", () => {
   });
 });
 
+describe("where it is shown", () => {
+  test("fits a phone: chats come in from the side, nothing is wider than the screen", async () => {
+    const answer = await beginAnswer();
+    answer.say("`a-word-that-is-much-longer-than-any-phone-is-wide-".repeat(4) + "`");
+    answer.finish();
+    await chat.isQuiet();
+    await chat.page.setViewportSize({ width: 360, height: 640 });
+    expect(await chat.overflow()).toBeLessThanOrEqual(0);
+    const chats = chat.page.getByRole("navigation", { name: "Chats" });
+    await chats.waitFor({ state: "hidden" });
+    await chat.press("Show the chats");
+    await chats.getByRole("link", { name: "@scout Hello?" }).first().waitFor();
+    await chat.page.keyboard.press("Escape");
+    await chats.waitFor({ state: "hidden" });
+    await chat.ask("@scout Fits?");
+    const fits = await model.next();
+    fits.say("It does.");
+    fits.finish();
+    await chat.hears("Scout", "It does.");
+  });
+
+  test("asks nobody but its backend and Daybook for anything", async () => {
+    await chat.reload();
+    await chat.is("live");
+    expect([...origins].sort()).toEqual([new URL(app.url).origin, app.daybookUrl].sort());
+  });
+});
+
 describe("what one can do", () => {
   test("stop: the model hears of it, and a page that is loaded again shows the same", async () => {
     const answer = await beginAnswer();
@@ -269,6 +298,36 @@ describe("a chat of 5,000 messages, 100,000 of whose events are chunks", () => {
       .answers("Scout")
       .filter({ hasText: `Answer ${messages / 2}:` })
       .click();
+  });
+});
+
+describe("npm run example:chat", () => {
+  test("starts all of it; two agents really read files, without a key; and it ends when it is told to", async () => {
+    await using example = await ChatExample.start({ wordMs: 0 });
+    chat = await ChatPage.open(browser.context, example.url);
+    await chat.press("How does scroll keep its place?");
+    await chat.isQuiet();
+    const [scout, tally] = [chat.answers("Scout"), chat.answers("Tally")];
+    const path = "page/src/use-scroll.ts";
+    const file = await readFile(new URL(`../../examples/chat/${path}`, import.meta.url), "utf8");
+    const [definition = ""] = /^export interface.*$/m.exec(file) ?? [];
+    await scout.locator("pre code").getByText(definition).waitFor();
+    const calls = ".tool[data-state=output-available] summary";
+    expect(await scout.locator(calls).allInnerTexts()).toEqual([
+      expect.stringContaining("search_files"),
+      expect.stringMatching(/read_file[^]*use-scroll/),
+    ]);
+    expect(await tally.locator(calls).allInnerTexts()).toEqual([
+      expect.stringContaining("search_files"),
+      expect.stringContaining("count_lines"),
+    ]);
+    // What a tool gave is there on a click.
+    await scout.locator(calls).last().click();
+    await scout.locator(".tool[open] pre").getByText(definition).waitFor();
+    const lines = file.trimEnd().split("\n").length;
+    await tally.getByRole("row", { name: path }).getByText(`${lines}`, { exact: true }).waitFor();
+    expect(await example.interrupt()).toBe(0);
+    await expect(fetch(example.url)).rejects.toThrow();
   });
 });
 

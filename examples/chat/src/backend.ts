@@ -17,7 +17,8 @@ import { servePage } from "./serve-page.js";
  *     POST /api/chats/ID/token         a token for one person and one chat
  *     POST /api/chats/ID/archive       takes it off the list
  */
-const { HOST = "127.0.0.1", PORT = "5173" } = process.env;
+const { HOST = "127.0.0.1", PORT } = process.env;
+const USUAL_PORT = 5173;
 const ADJECTIVES = [
   "Amber",
   "Brisk",
@@ -45,7 +46,6 @@ const ANIMALS = [
 
 const daybook = connect();
 const chats = new ChatList(daybook);
-const page = await servePage();
 
 type Handler = (person: Person, id: string, response: ServerResponse) => unknown;
 interface Person {
@@ -63,10 +63,17 @@ const ROUTES: readonly (readonly [method: string, path: RegExp, handle: Handler]
 const server = createServer((request, response) => {
   handle(request, response).catch((error: unknown) => refuse(response, error));
 });
-server.listen(Number(PORT), HOST, () => {
+const page = await servePage(server);
+server.on("listening", () => {
   const { port } = server.address() as AddressInfo;
   process.stdout.write(`backend: http://${HOST === "127.0.0.1" ? "localhost" : HOST}:${port}\n`);
 });
+server.on("error", (error: NodeJS.ErrnoException) => {
+  // Nobody asked for the usual port, so another one is as good.
+  if (error.code !== "EADDRINUSE" || PORT !== undefined) throw error;
+  server.listen(0, HOST);
+});
+server.listen(Number(PORT ?? USUAL_PORT), HOST);
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => {
     server.close();

@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -17,17 +17,26 @@ const TYPES: Readonly<Record<string, string>> = {
   ".woff2": "font/woff2",
 };
 
-/** The page: as it was built, out of `CHAT_PAGE`; without that, made by Vite as it is asked for. */
-export async function servePage(): Promise<PageServer> {
+/**
+ * The page: as it was built, out of `CHAT_PAGE`; without that, made by Vite as it is asked for.
+ *
+ * @param server through it Vite tells pages what was changed
+ */
+export async function servePage(server: Server): Promise<PageServer> {
   const built = process.env["CHAT_PAGE"];
-  return built === undefined ? servedByVite() : { serve: fromFolder(built), close: () => Promise.resolve() };
+  if (built === undefined) return servedByVite(server);
+  return { serve: fromFolder(built), close: () => Promise.resolve() };
 }
 
-async function servedByVite(): Promise<PageServer> {
+async function servedByVite(server: Server): Promise<PageServer> {
   // Where the page is built already, Vite need not be there.
   const { createServer } = await import("vite");
   const root = fileURLToPath(new URL("../page/", import.meta.url));
-  const vite = await createServer({ root, server: { middlewareMode: true }, logLevel: "warn" });
+  const vite = await createServer({
+    root,
+    server: { middlewareMode: true, hmr: { server } },
+    logLevel: "warn",
+  });
   return {
     serve: (request, response) => vite.middlewares(request, response),
     close: () => vite.close(),

@@ -61,6 +61,11 @@ export class ChatApp implements AsyncDisposable {
     return app;
   }
 
+  /** Where pages find the server. */
+  get daybookUrl(): string {
+    return this.network.url;
+  }
+
   async startAgents(): Promise<void> {
     const [agents] = await run("agents.js", this.env);
     this.agents = agents;
@@ -98,6 +103,38 @@ export class ChatApp implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([kill(this.agents), kill(this.backend), this.server[Symbol.asyncDispose]()]);
     await this.network[Symbol.asyncDispose]();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** The whole example as its one command starts it, with a script for a model. */
+export class ChatExample implements AsyncDisposable {
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly url: string,
+    private readonly dataDir: string,
+  ) {}
+
+  /** @param wordMs how long the script takes for a word */
+  static async start({ wordMs }: { readonly wordMs: number }): Promise<ChatExample> {
+    const dataDir = await newDataDir();
+    const [child, line] = await run("run.js", {
+      CHAT_DATA_DIR: dataDir,
+      CHAT_WORD_MS: String(wordMs),
+      PORT: "0",
+    });
+    return new ChatExample(child, line.replace(/^The chat: +/, ""), dataDir);
+  }
+
+  /** What Ctrl-C does. @returns its exit code */
+  async interrupt(): Promise<number | null> {
+    this.child.kill("SIGINT");
+    const [code] = (await within("the example ends", once(this.child, "exit"))) as [number | null];
+    return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.child.exitCode === null) await this.interrupt();
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }

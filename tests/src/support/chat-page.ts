@@ -80,6 +80,11 @@ export class ChatPage {
     return this.page.evaluate<string[]>(TRANSCRIPT);
   }
 
+  /** How much wider what is shown is than the window, in pixels. */
+  overflow(): Promise<number> {
+    return this.page.evaluate<number>(`document.documentElement.scrollWidth - innerWidth`);
+  }
+
   questions(): Promise<string[]> {
     return this.page.locator(".person .words").allTextContents();
   }

@@ -7,15 +7,24 @@ import { ToolCall } from "./tool-call.js";
 interface AgentMessageProps {
   readonly message: UIMessage;
   readonly agent: Agent;
+  /** Each agent has its side, whichever was the first to begin. */
+  readonly column: number;
   readonly insertedAt: string | undefined;
   /** More of it may come. */
   readonly mayGrow: boolean;
 }
 
-export function AgentMessage({ message, agent, insertedAt, mayGrow }: AgentMessageProps): React.ReactNode {
+export function AgentMessage(props: AgentMessageProps): React.ReactNode {
+  const { message, agent, column, insertedAt, mayGrow } = props;
   const isCut = isUnfinished(message);
   return (
-    <article className="agent" data-agent={agent.id} data-growing={isCut && mayGrow} aria-label={agent.name}>
+    <article
+      className="agent"
+      data-agent={agent.id}
+      data-growing={isCut && mayGrow}
+      aria-label={agent.name}
+      style={{ "--column": column } as React.CSSProperties}
+    >
       <header>
         <span className="avatar" aria-hidden="true">
           {agent.name.charAt(0)}

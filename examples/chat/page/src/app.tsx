@@ -4,6 +4,7 @@ import { createChat, type Me } from "./backend.js";
 import { Chat } from "./chat.js";
 import { MenuIcon } from "./icons.js";
 import { Sidebar } from "./sidebar.js";
+import { Unopened } from "./unopened.js";
 import { useChatId } from "./use-chat-id.js";
 import { useChats } from "./use-chats.js";
 
@@ -39,7 +40,9 @@ export function App({ me, daybook }: { readonly me: Me; readonly daybook: Dayboo
           <MenuIcon />
         </button>
         {id !== undefined && (
-          <Chat key={id} id={id} title={title} me={me} daybook={daybook} create={create} />
+          <Unopened key={id} begin={create}>
+            <Chat id={id} title={title} me={me} daybook={daybook} />
+          </Unopened>
         )}
       </main>
     </div>

@@ -41,12 +41,11 @@ export async function fetchToken(id: string): Promise<string> {
 }
 
 /** Tries until it gets an answer, as long as there is none. @throws Refusal */
-export async function patiently<Value>(ask: () => Promise<Value>, signal?: AbortSignal): Promise<Value> {
+export async function patiently<Value>(ask: () => Promise<Value>): Promise<Value> {
   for (;;) {
     try {
       return await ask();
     } catch (error) {
-      signal?.throwIfAborted();
       if (error instanceof Refusal && error.status < 500) throw error;
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }

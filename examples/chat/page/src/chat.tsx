@@ -1,13 +1,12 @@
-import type { Daybook, Session } from "@daybook/client";
-import { useDaybookChat } from "@daybook/react";
+import type { Daybook } from "@daybook/client";
+import { useDaybookChat, useOpenSession } from "@daybook/react";
 import type { UIMessage } from "ai";
-import type { Me } from "./backend.js";
+import { fetchToken, type Me, patiently } from "./backend.js";
 import { Composer } from "./composer.js";
 import { Connection, OfflineNote } from "./connection.js";
 import { AgainIcon, DownIcon } from "./icons.js";
 import { MessageList } from "./message-list.js";
 import { useScroll } from "./use-scroll.js";
-import { useSession } from "./use-session.js";
 import { Welcome } from "./welcome.js";
 
 interface ChatProps {
@@ -15,30 +14,17 @@ interface ChatProps {
   readonly title: string;
   readonly me: Me;
   readonly daybook: Daybook;
-  readonly create: () => void;
-}
-
-/** One chat, with its session opened for it. */
-export function Chat(props: ChatProps): React.ReactNode {
-  const { session, error } = useSession(props.daybook, props.id);
-  if (error === undefined) return <OpenChat {...props} session={session} />;
-  return (
-    <div className="nothing" role="alert">
-      <h1>This chat cannot be opened</h1>
-      <p>{error.message}</p>
-      <button onClick={props.create}>Begin a new one</button>
-    </div>
-  );
 }
 
 /** Frames, not chunks, are what somebody can see. */
 const RENDER_MS = 30;
 
-function OpenChat({
-  title,
-  me,
-  session,
-}: ChatProps & { readonly session: Session | undefined }): React.ReactNode {
+/** One chat, with its session opened for it, by a token that the backend gives. */
+export function Chat({ id, title, me, daybook }: ChatProps): React.ReactNode {
+  const session = useOpenSession(async () => {
+    const token = await patiently(() => fetchToken(id));
+    return daybook.session({ token, refreshToken: () => fetchToken(id) });
+  }, [daybook, id]);
   const chat = useDaybookChat({ session, throttle: RENDER_MS });
   const { messages, status, error, isLoading, hasOlder, isLoadingOlder } = chat;
   const scroll = useScroll(messages[0]?.id, hasOlder && !isLoadingOlder, chat.loadOlder);

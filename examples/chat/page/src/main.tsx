@@ -1,4 +1,5 @@
 import "@fontsource-variable/inter";
+import "@fontsource-variable/inter/wght-italic.css";
 import "@fontsource-variable/newsreader";
 import "./styles.css";
 import { Daybook, indexedDbStore } from "@daybook/client";

@@ -23,18 +23,20 @@ export function MessageList({
   originOf,
 }: MessageListProps): React.ReactNode {
   const turns = turnsOf(messages);
+  const agentOf = (message: UIMessage): Agent => agentNamed(originOf(message).actor, me.cast);
   return turns.map(({ question, answers }, index) => {
     const isLast = index === turns.length - 1;
     return (
       <section className="turn" key={question?.id ?? answers[0]?.id}>
         {question !== undefined && <Question message={question} me={me} {...originOf(question)} />}
         {answers.length > 0 && (
-          <div className="answers" data-count={Math.min(answers.length, 2)}>
+          <div className="answers" data-agents={new Set(answers.map(agentOf)).size}>
             {answers.map((message) => (
               <Answer
                 key={message.id}
                 message={message}
-                agent={agentOf(originOf(message), me.cast)}
+                agent={agentOf(message)}
+                column={me.cast.indexOf(agentOf(message)) + 1}
                 insertedAt={originOf(message).insertedAt}
                 mayGrow={isLast && isBusy}
               />
@@ -67,16 +69,12 @@ function turnsOf(messages: readonly UIMessage[]): Turn[] {
   return turns;
 }
 
-function agentOf({ actor = "" }: ShownOrigin, cast: readonly Agent[]): Agent {
-  const id = actor.replace(/^agent:/, "");
-  return cast.find((agent) => agent.id === id) ?? unknownAgent(id);
-}
-
 const unknown = new Map<string, Agent>();
 
-/** The same object each time, so that nothing is rendered again for it. */
-function unknownAgent(id: string): Agent {
-  const agent = unknown.get(id) ?? { id, name: id, role: "" };
+/** Who it is; of somebody who is not of the cast the same object each time, so that nothing is rendered again for it. */
+function agentNamed(actor = "", cast: readonly Agent[]): Agent {
+  const id = actor.replace(/^agent:/, "");
+  const agent = cast.find((one) => one.id === id) ?? unknown.get(id) ?? { id, name: id, role: "" };
   unknown.set(id, agent);
   return agent;
 }

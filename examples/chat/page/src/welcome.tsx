@@ -2,7 +2,7 @@ import type { Agent } from "./backend.js";
 
 const QUESTIONS = [
   "How does stop reach the agents?",
-  "Where are tokens minted?",
+  "Where is an answer recorded?",
   "How does scroll keep its place?",
   "Which tools do you have?",
 ];
