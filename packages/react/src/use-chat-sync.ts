@@ -1,3 +1,5 @@
+"use client";
+
 import type { UIMessage } from "ai";
 import { useEffect, useRef } from "react";
 import type { ChatOptions } from "./chat-types.js";

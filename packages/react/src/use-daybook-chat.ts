@@ -1,3 +1,5 @@
+"use client";
+
 import type { UIMessage } from "ai";
 import { useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { ChatActions } from "./chat-actions.js";

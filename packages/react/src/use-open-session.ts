@@ -1,3 +1,5 @@
+"use client";
+
 import type { Session } from "@daybook/client";
 import { type DependencyList, useEffect, useState } from "react";
 

@@ -1,3 +1,5 @@
+"use client";
+
 import type { AppendInput, AppendResult, Session } from "@daybook/client";
 import { useMemo, useState, useSyncExternalStore } from "react";
 import { SessionStore, type SessionStoreOptions, type SessionView } from "./session-store.js";
