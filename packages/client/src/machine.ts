@@ -9,6 +9,9 @@ export interface Step<State, Effect> {
   readonly effects: readonly Effect[];
 }
 
+/** When so many tokens in a row were refused, so would be the next. */
+export const FRESH_TOKENS_MAX = 3;
+
 /** How long to wait after so many failures in a row. */
 export type RetryMs = (failures: number) => number;
 

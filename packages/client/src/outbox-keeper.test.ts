@@ -4,7 +4,7 @@ import { localLocks } from "./local-locks.js";
 import { OutboxKeeper } from "./outbox-keeper.js";
 import { numbered, type OutgoingGroup } from "./outbox-queue.js";
 import { SafeStore } from "./safe-store.js";
-import { settled } from "./sim-clock.test.support.js";
+import { PageClock, settled, SimClock } from "./sim-clock.test.support.js";
 import { memoryStore } from "./store.js";
 
 const group = (key: string, producerId: string, producerSeq: number): OutgoingGroup =>
@@ -101,6 +101,29 @@ describe("what an outbox keeps", () => {
     expect(second.adopted).toEqual(["a"]);
     await second.keeper.lookAgain();
     expect(second.adopted).toEqual(["a"]);
+  });
+
+  test("is found by itself within half a minute, for as long as the page lives", async () => {
+    const { page } = browser();
+    const clock = new SimClock();
+    const second = page({ clock: new PageClock(clock) });
+    await second.open();
+    const leave = async (key: string): Promise<void> => {
+      const first = page();
+      await first.open();
+      void first.keeper.keep(group(key, key, 1));
+      first.keeper.close();
+    };
+    await leave("a");
+    await clock.advance(30_000);
+    expect(second.adopted).toEqual(["a"]);
+    await leave("b");
+    await clock.advance(30_000);
+    expect(second.adopted).toEqual(["a", "b"]);
+    second.keeper.close();
+    await leave("c");
+    await clock.advance(100_000);
+    expect(second.adopted).toEqual(["a", "b"]);
   });
 
   test("goes to one of many that wait for it", async () => {

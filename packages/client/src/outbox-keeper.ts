@@ -5,6 +5,9 @@ import type { SafeStore } from "./safe-store.js";
 /** An append as it stands in the store, under `PREFIX OUTBOX/NUMBER`. An outbox is `GENERATION.OWNER.CHANCE`. */
 type Kept = Omit<OutgoingGroup, "text" | "bodies">;
 
+/** Outboxes that began after this one are not known by themselves. */
+const LOOK_MS = 30_000;
+
 export interface OutboxKeeperOptions {
   readonly store: SafeStore;
   /** Of all outboxes that may send for each other: same server, session and actor. */
@@ -29,6 +32,7 @@ export class OutboxKeeper {
   /** Outboxes whose lock is held or waited for. */
   private readonly known = new Set<string>();
   private readonly closing = new AbortController();
+  private stopLooking = (): void => undefined;
 
   constructor(private readonly options: OutboxKeeperOptions) {}
 
@@ -61,6 +65,7 @@ export class OutboxKeeper {
     const closed = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
     // Asked for before anything is kept under this name: nobody else can be first.
     void this.request(this.id, { signal }, () => closed);
+    this.lookLater();
     return this.takeOver(others);
   }
 
@@ -70,7 +75,14 @@ export class OutboxKeeper {
   }
 
   close(): void {
+    this.stopLooking();
     this.closing.abort();
+  }
+
+  private lookLater(): void {
+    const look = (): void => void this.lookAgain().finally(() => this.lookLater());
+    if (!this.closing.signal.aborted)
+      this.stopLooking = this.options.environment.clock.after(LOOK_MS, look, true);
   }
 
   /** Other outboxes that this one may take over, the oldest first. */

@@ -42,13 +42,17 @@ function step(state: OutboxState, event: OutboxEvent | undefined): string {
   return [marked(next), ...effects.map(shown)].join(" | ");
 }
 
-function marked({ kind, failures, isFreshToken, reason }: OutboxState): string {
-  const marks = [failures > 0 ? `failures ${failures}` : "", isFreshToken ? "fresh" : "", reason?.code ?? ""];
+function marked({ kind, failures, freshTokens, reason }: OutboxState): string {
+  const marks = [
+    failures > 0 ? `failures ${failures}` : "",
+    freshTokens > 0 ? `fresh ${freshTokens}` : "",
+    reason?.code ?? "",
+  ];
   return [kind, ...marks].filter((mark) => mark !== "").join(" ");
 }
 
 /** From a state that has failed once. */
-const from = (kind: OutboxState["kind"]): OutboxState => ({ kind, failures: 1, isFreshToken: false });
+const from = (kind: OutboxState["kind"]): OutboxState => ({ kind, failures: 1, freshTokens: 0 });
 
 /** The whole table. A cell that is not here leaves everything as it is. */
 const CELLS: Readonly<Record<string, string>> = {
@@ -59,7 +63,7 @@ const CELLS: Readonly<Record<string, string>> = {
   "sending next, more": "sending | send",
   "sending failed: later": "waiting failures 2 storage_unavailable | timer 2",
   "sending failed: much later": "waiting failures 2 rate_limited | timer 3000",
-  "sending failed: auth": "refreshing failures 1 fresh unauthorized | refresh",
+  "sending failed: auth": "refreshing failures 1 fresh 1 unauthorized | refresh",
   "sending refused": "paused failures 1 event_too_large",
   "sending wake": "sending failures 1 | abort | send",
   "sending close": "closed failures 1 | abort | stop_timer",
@@ -95,9 +99,14 @@ describe("the outbox machine", () => {
     expect(Object.keys(CELLS).filter((cell) => !all.includes(cell))).toEqual([]);
   });
 
-  test("a second token that is refused pauses it: so would be a third", () => {
-    expect(step({ ...from("sending"), isFreshToken: true }, EVENTS["failed: auth"])).toBe(
-      "paused failures 1 fresh unauthorized",
+  test("when three fresh tokens in a row are refused it pauses: so would be a fourth", () => {
+    const fresh = (freshTokens: number): OutboxState => ({ ...from("sending"), freshTokens });
+    expect(step(fresh(2), EVENTS["failed: auth"])).toBe(
+      "refreshing failures 1 fresh 3 unauthorized | refresh",
     );
+    expect(step(fresh(3), EVENTS["failed: auth"])).toBe("paused failures 1 fresh 3 unauthorized");
+    // A token may end while it waits to be used.
+    expect(step(fresh(3), EVENTS["failed: later"])).toBe("waiting failures 2 storage_unavailable | timer 2");
+    expect(step(fresh(3), EVENTS["next, more"])).toBe("sending | send");
   });
 });

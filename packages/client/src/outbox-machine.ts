@@ -1,5 +1,5 @@
 import type { DaybookError } from "./errors.js";
-import { type RetryMs, type Step, stepIn, type Table } from "./machine.js";
+import { FRESH_TOKENS_MAX, type RetryMs, type Step, stepIn, type Table } from "./machine.js";
 
 /**
  * When an outbox sends, waits and stops.
@@ -16,8 +16,11 @@ export interface OutboxState {
   readonly kind: "empty" | "sending" | "waiting" | "refreshing" | "paused" | "closed";
   /** In a row. */
   readonly failures: number;
-  /** The token was fetched because the one before was refused. Were it refused as well, so would a third be. */
-  readonly isFreshToken: boolean;
+  /**
+   * Tokens fetched one after the other because the one before was refused. Not every refusal is the last word: a device
+   * that sleeps between fetching and using a token wakes up with one that has ended.
+   */
+  readonly freshTokens: number;
   /** Why it waits or is paused. */
   readonly reason?: DaybookError;
 }
@@ -34,7 +37,7 @@ export type OutboxEffect =
   | { readonly kind: "send" | "abort" | "refresh" | "stop_timer" }
   | { readonly kind: "timer"; readonly ms: number };
 
-export const EMPTY: OutboxState = { kind: "empty", failures: 0, isFreshToken: false };
+export const EMPTY: OutboxState = { kind: "empty", failures: 0, freshTokens: 0 };
 
 type Next = Step<OutboxState, OutboxEffect>;
 
@@ -89,12 +92,13 @@ function goOn(isEmpty: boolean, ...effects: readonly OutboxEffect[]): Next {
 
 function afterFailure(state: OutboxState, error: DaybookError, retryMs: RetryMs): Next {
   if (error.isAuth) {
-    if (state.isFreshToken) return pause(state, error);
-    return become({ ...state, isFreshToken: true, reason: error }, "refreshing", { kind: "refresh" });
+    if (state.freshTokens >= FRESH_TOKENS_MAX) return pause(state, error);
+    const freshTokens = state.freshTokens + 1;
+    return become({ ...state, freshTokens, reason: error }, "refreshing", { kind: "refresh" });
   }
   const failures = state.failures + 1;
   const ms = Math.max(error.retryAfterMs ?? 0, retryMs(failures));
-  return become({ ...state, failures, reason: error }, "waiting", { kind: "timer", ms });
+  return become({ ...state, failures, freshTokens: 0, reason: error }, "waiting", { kind: "timer", ms });
 }
 
 function pause(state: OutboxState, reason: DaybookError): Next {

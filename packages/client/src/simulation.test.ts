@@ -143,6 +143,8 @@ async function run(seed: number, step: (world: World) => void | Promise<void>): 
   return world;
 }
 
+const DAY_MS = 24 * 3_600_000;
+
 /** What the world does between two moments. */
 function storm({ random, stories, network, clock }: World): void {
   const story = random.pick(stories);
@@ -150,7 +152,7 @@ function storm({ random, stories, network, clock }: World): void {
   const what = random.weighted({ append: 60, cut: 6, sleep: 3, wake: 4, reload: 10, quiet: 17 });
   if (what === "append") story.append();
   else if (what === "cut") network.cutAll();
-  else if (what === "sleep") clock.jump(random.between(1_000, 600_000));
+  else if (what === "sleep") clock.jump(random.chance(0.2) ? DAY_MS : random.between(1_000, 600_000));
   else if (what === "wake") story.page.wake();
   else if (what === "reload") story.reload();
 }
@@ -185,5 +187,50 @@ describe("on a simulated clock and network", () => {
         random.pick(stories).append();
       });
     }
+  });
+
+  test("what tabs have left that were closed is sent by others that live, once and in each tab's order", async () => {
+    let left = 0;
+    for (const seed of range(60)) {
+      const { clock, server, network, random } = newWorld(2_000 + seed);
+      const browser = {
+        ...{ network, random: random.fork(), store: memoryStore(), locks: new SimLocks() },
+        actor: "user:alice",
+      };
+      const tabs: { readonly page: SimPage; readonly appended: string[] }[] = [];
+      const living = (): typeof tabs => tabs.filter(({ page }) => !page.clock.isGone);
+      const openTab = (): void => void tabs.push({ page: new SimPage(browser), appended: [] });
+      openTab();
+      for (let step = 0; step < 60; step++) {
+        if (random.chance(0.1)) network.weather = random.chance(0.25) ? FINE : STORM;
+        const tab = random.pick(living());
+        const what = random.weighted({ append: 50, open: 10, close: 10, wake: 5, cut: 5, quiet: 20 });
+        if (what === "append") {
+          const text = `${tabs.indexOf(tab)}: ${tab.appended.length + 1}`;
+          tab.appended.push(text);
+          tab.page.session.append({ text }).catch(() => undefined);
+        } else if (what === "open" && living().length < 4) openTab();
+        else if (what === "close" && living().length > 1) {
+          left += tab.page.session.snapshot().pending.length;
+          tab.page.kill();
+        } else if (what === "wake") tab.page.wake();
+        else if (what === "cut") network.cutAll();
+        await clock.advance(random.upTo(400));
+      }
+      network.weather = FINE;
+      const isDone = (): boolean =>
+        living().every(({ page }) => page.session.snapshot().pending.length === 0);
+      for (let seconds = 0; seconds < 600 && (seconds < 60 || !isDone()); seconds += 5)
+        await clock.advance(5_000);
+      const written = server.log.map(({ payload }) => String(payload.text));
+      for (const [index, { appended }] of tabs.entries())
+        expect(
+          written.filter((text) => text.startsWith(`${index}: `)),
+          `seed ${seed}, tab ${index}`,
+        ).toEqual(appended);
+      const kept = await browser.store.keys("daybook/");
+      expect(kept.filter((key) => key.includes("/outbox/"))).toEqual([]);
+    }
+    expect(left, "closed tabs have left something").toBeGreaterThan(50);
   });
 });

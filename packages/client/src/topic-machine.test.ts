@@ -51,8 +51,12 @@ function step(state: TopicState, event: TopicEvent | undefined): string {
   return [marked(next), ...effects.map(shown)].join(" | ");
 }
 
-function marked({ kind, isUp, failures, isFreshToken, reason }: TopicState): string {
-  const marks = [isUp ? "up" : "", failures > 0 ? `failures ${failures}` : "", isFreshToken ? "fresh" : ""];
+function marked({ kind, isUp, failures, freshTokens, reason }: TopicState): string {
+  const marks = [
+    isUp ? "up" : "",
+    failures > 0 ? `failures ${failures}` : "",
+    freshTokens > 0 ? `fresh ${freshTokens}` : "",
+  ];
   return [kind, ...marks, reason?.code ?? ""].filter((mark) => mark !== "").join(" ");
 }
 
@@ -61,7 +65,7 @@ const from = (kind: TopicState["kind"]): TopicState => ({
   kind,
   isUp: true,
   failures: 1,
-  isFreshToken: false,
+  freshTokens: 0,
 });
 
 /** The whole table. A cell that is not here leaves everything as it is. */
@@ -78,7 +82,7 @@ const CELLS: Readonly<Record<string, string>> = {
   "joining joined": "joined up failures 1 | stop_timer",
   "joining down": "down failures 1 | stop_timer",
   "joining refused: gone": "ended up failures 1 session_not_found | stop_timer",
-  "joining refused: auth": "refreshing up failures 1 fresh unauthorized | stop_timer | refresh",
+  "joining refused: auth": "refreshing up failures 1 fresh 1 unauthorized | stop_timer | refresh",
   "joining refused: later": "waiting up failures 2 | timer 2",
   "joining shut": "ended up failures 1 session_not_found | stop_timer",
   "joining kicked": "waiting up failures 2 | timer 2",
@@ -127,16 +131,24 @@ describe("the topic machine", () => {
     expect(step(down, EVENTS.up)).toBe("idle up failures 1");
   });
 
-  test("a second token that is refused ends it: so would be a third", () => {
-    const fresh = { ...from("joining"), isFreshToken: true };
-    expect(step(fresh, EVENTS["refused: auth"])).toBe("ended up failures 1 fresh unauthorized | stop_timer");
-    expect(step(fresh, EVENTS.joined)).toBe("joined up failures 1 | stop_timer");
+  test("when three fresh tokens in a row are refused it ends: so would be a fourth", () => {
+    const fresh = (freshTokens: number): TopicState => ({ ...from("joining"), freshTokens });
+    expect(step(fresh(2), EVENTS["refused: auth"])).toBe(
+      "refreshing up failures 1 fresh 3 unauthorized | stop_timer | refresh",
+    );
+    expect(step(fresh(3), EVENTS["refused: auth"])).toBe(
+      "ended up failures 1 fresh 3 unauthorized | stop_timer",
+    );
+    expect(step(fresh(3), EVENTS.joined)).toBe("joined up failures 1 | stop_timer");
+    // A token may end while it waits to be used.
+    expect(step(fresh(3), EVENTS["refused: later"])).toBe("waiting up failures 2 | timer 2");
+    expect(step(fresh(3), EVENTS.down)).toBe("down failures 1 | stop_timer");
   });
 
   test("without another token it ends with what the one before was refused for", () => {
     const forbidden = new DaybookError("forbidden_scope", "Not this.", { status: 403 });
     const { state } = stepTopic(from("joining"), { kind: "refused", error: forbidden }, retryMs);
-    expect(step(state, EVENTS.no_token)).toBe("ended up failures 1 fresh forbidden_scope | stop_timer");
+    expect(step(state, EVENTS.no_token)).toBe("ended up failures 1 fresh 1 forbidden_scope | stop_timer");
   });
 
   test("whatever happens: it is never stuck", () => {

@@ -1,5 +1,5 @@
 import type { DaybookError } from "./errors.js";
-import { type RetryMs, type Step, stepIn, type Table } from "./machine.js";
+import { FRESH_TOKENS_MAX, type RetryMs, type Step, stepIn, type Table } from "./machine.js";
 
 /**
  * How a topic is joined, and joined again.
@@ -18,8 +18,11 @@ export interface TopicState {
   readonly isUp: boolean;
   /** In a row, until something was received. */
   readonly failures: number;
-  /** The token was fetched because the one before was refused. Were it refused as well, so would a third be. */
-  readonly isFreshToken: boolean;
+  /**
+   * Tokens fetched one after the other because the one before was refused. Not every refusal is the last word: a device
+   * that sleeps between fetching and using a token wakes up with one that has ended.
+   */
+  readonly freshTokens: number;
   /** Why it ended, or needs another token. */
   readonly reason?: DaybookError;
 }
@@ -49,7 +52,7 @@ export type TopicEffect =
 
 export const JOIN_MS = 10_000;
 
-export const NOT_STARTED: TopicState = { kind: "idle", isUp: false, failures: 0, isFreshToken: false };
+export const NOT_STARTED: TopicState = { kind: "idle", isUp: false, failures: 0, freshTokens: 0 };
 
 type Next = Step<TopicState, TopicEffect>;
 
@@ -60,7 +63,7 @@ const UP_AND_DOWN = {
 const CLOSE = (state: TopicState): Next => become(state, "closed", { kind: "stop_timer" });
 const LEAVE = (state: TopicState): Next => become(state, "closed", { kind: "leave" }, { kind: "stop_timer" });
 const GO_DOWN = (state: TopicState): Next =>
-  become({ ...state, isUp: false }, "down", { kind: "stop_timer" });
+  become({ ...state, isUp: false, freshTokens: 0 }, "down", { kind: "stop_timer" });
 
 const TABLE: Table<TopicState, TopicEvent, TopicEffect> = {
   idle: { ...UP_AND_DOWN, start: begin, close: CLOSE },
@@ -124,8 +127,8 @@ function tryJoin(state: TopicState): Next {
 
 function afterRefusal(state: TopicState, error: DaybookError, retryMs: RetryMs): Next {
   if (error.retryable) return wait(state, retryMs);
-  return error.isAuth && !state.isFreshToken
-    ? fetchToken({ ...state, isFreshToken: true, reason: error })
+  return error.isAuth && state.freshTokens < FRESH_TOKENS_MAX
+    ? fetchToken({ ...state, freshTokens: state.freshTokens + 1, reason: error })
     : end(state, error);
 }
 
@@ -135,7 +138,10 @@ function fetchToken(state: TopicState): Next {
 
 function wait(state: TopicState, retryMs: RetryMs, ...effects: readonly TopicEffect[]): Next {
   const failures = state.failures + 1;
-  return become({ ...state, failures }, "waiting", ...effects, { kind: "timer", ms: retryMs(failures) });
+  return become({ ...state, failures, freshTokens: 0 }, "waiting", ...effects, {
+    kind: "timer",
+    ms: retryMs(failures),
+  });
 }
 
 function end(state: TopicState, reason: DaybookError): Next {
