@@ -92,6 +92,15 @@ describe("session.state", () => {
     expect(versions).toEqual(Array.from({ length: 1_500 }, (_, n) => n + 1));
   });
 
+  test("a history of values so large that pages end early is whole too", async () => {
+    const session = await newSession();
+    const text = "x".repeat(900_000);
+    for (let n = 1; n <= 12; n++) await session.append({ text: "x", state: { set: { k: { n, text } } } });
+    const versions: unknown[] = [];
+    for await (const { value } of session.state.history("k")) versions.push((value as { n: number }).n);
+    expect(versions).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+  });
+
   test("an unmet condition refuses that append and no other", async () => {
     const session = await newSession();
     await session.append({ text: "a", state: { set: { lock: "a" }, if: { lock: 0 } } });

@@ -149,6 +149,8 @@ function versionLine({ version, commit_ts, value }: StateRecord): string {
   return `v${version}  commit ${commit_ts}  ${shownValue(value)}`;
 }
 
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
+
 /** On one line, the value with its exact text. */
 function recordJson({ value, ...record }: StateRecord): string {
   const text = JSON.stringify(record);
@@ -219,7 +221,9 @@ function addInspect(state: Command, context: Context): void {
       ]);
       await context.print(
         `${plain(agent)} in ${plain(options.namespace)}, as of commit ${asOf}: ` +
-          `${facts.keys} keys, ${facts.versions} versions, ${facts.bytes} bytes`,
+          [counted(facts.keys, "key"), counted(facts.versions, "version"), counted(facts.bytes, "byte")].join(
+            ", ",
+          ),
       );
       if (rows.length > 0) await context.print(showTable([["VERSION", "COMMIT", "BYTES", "KEY"], ...table]));
     });

@@ -141,6 +141,32 @@ describe("daybook state", () => {
     expect(await state("diff", agent, "--from", "999999")).toMatchObject({ exitCode: 3 });
   });
 
+  it("takes each agent's namespace, and a time for a point", async () => {
+    const agent = newAgent();
+    const value = { of: "team" };
+    const first = await commit(agent, { namespace: "team", key: "k", value });
+    const last = await commit(agent, { namespace: "team", key: "l", value: {} }, { key: "k", value: {} });
+    const team = async (command: string, ...args: string[]): Promise<string> =>
+      (await state(command, agent, ...args, "--namespace", "team")).stdout;
+    expect(await team("keys")).toBe("k\nl\n");
+    expect(await team("get", "k", "--json")).toContain(`"commit_ts":${first}`);
+    expect(await team("history", "k")).toBe(`v1  commit ${first}  {"of":"team"}\n`);
+    expect(await team("diff", "--from", String(first))).toBe("+ l v1 {}\n");
+    expect(await team("replay")).toContain(`commit ${last}`);
+    expect(await team("replay", "--json")).not.toContain('"key":"k","version":1,"deleted":false,"value":{}');
+    expect(await team("tail", "-n", "1", "--no-follow")).toContain("  l v1 {}");
+    expect(await team("inspect", "--at", String(first), "--prefix", "k")).toMatch(
+      /: 1 key, 1 version, 13 bytes\n/,
+    );
+    expect(await team("dump", "--at", String(first))).toBe(
+      `{"daybook_state_dump":1,"namespace":"team","agent_id":"${agent}","commit_ts":${first}}\n` +
+        `{"key":"k","value":{"of":"team"}}\n`,
+    );
+    expect(await team("keys", "--at", "2000-01-01T00:00:00Z")).toBe("");
+    expect(await team("keys", "--at", "2100-01-01T00:00:00+02:00")).toBe("k\nl\n");
+    expect(await state("keys", agent, "--at", "2100-01-01")).toMatchObject({ exitCode: 3 });
+  });
+
   it("inspects an agent", async () => {
     const agent = newAgent();
     await commit(agent, { key: "k", value: { n: 1 } }, { key: "k", value: { n: 22 } });

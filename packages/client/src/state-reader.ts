@@ -77,7 +77,8 @@ export class StateReader<Entry extends { readonly version: number }> {
     for (let cursor: number | null = 0; cursor !== null;) {
       const page = (await this.read(path + queryOf({ cursor, limit: PAGE_MAX }))) as VersionPage<Entry>;
       yield* page.versions;
-      cursor = page.versions.length < PAGE_MAX ? null : page.next_cursor;
+      // A page of large values ends early: only an empty one is the end.
+      cursor = page.next_cursor;
     }
   }
 

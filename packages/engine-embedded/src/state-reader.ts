@@ -6,6 +6,7 @@ import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import type { Reader } from "./reader.js";
 import { notFound } from "./refusals.js";
+import { type EventValues, ValueCache } from "./value-cache.js";
 import type { ViewWriter } from "./view-writer.js";
 
 /** A page of values ends once it holds this much. */
@@ -16,6 +17,9 @@ const KEYS_AT_ONCE = 500;
 /** … and bytes of events, before others have theirs. */
 const TURN_BYTES_MAX = 512 * 1024;
 
+/** Of events that single keys were read from. */
+const CACHED_BYTES_MAX = 16 * 1024 * 1024;
+
 type Found = KeyVersion & { readonly key: string };
 
 /**
@@ -23,6 +27,8 @@ type Found = KeyVersion & { readonly key: string };
  * event. Nothing is folded, so an old seq costs what a new one does.
  */
 export class StateReader {
+  private readonly lately = new ValueCache(CACHED_BYTES_MAX);
+
   constructor(
     private readonly views: Views,
     private readonly table: LogTable,
@@ -49,7 +55,10 @@ export class StateReader {
     const { log, atSeq } = this.openAt(id, at.atSeq);
     const version = at.version === undefined ? log.keyAt(key, atSeq) : log.keyVersion(key, at.version);
     if (version === undefined || version.seq > atSeq) return undefined;
-    return (await this.filled(log, [{ key, ...version }]))[0];
+    const found = { key, ...version };
+    const known = found.deleted ? undefined : this.lately.get(log.number, found.seq);
+    if (known !== undefined) return { ...found, value: valueOf(found, known) };
+    return (await this.filled(log, [found]))[0];
   }
 
   /** Versions of a key, oldest first. */
@@ -155,7 +164,9 @@ export class StateReader {
           turnBytes = 0;
           await othersTurn();
         }
-        page.fill(event, bySeq.get(event.seq) ?? []);
+        const values = valuesIn(event);
+        page.fill(event, values, bySeq.get(event.seq) ?? []);
+        if (found.length === 1) this.lately.keep(log.number, event.seq, values, event.bytes.length);
       }
     }
     return page.entries;
@@ -172,23 +183,26 @@ class ValuePage {
   }
 
   /** Gives the entries at these places the values that an event set. */
-  fill(event: StoredEvent, places: readonly number[]): void {
-    const values = valuesIn(event);
+  fill(event: StoredEvent, values: EventValues, places: readonly number[]): void {
     for (const place of places) {
       const entry = this.entries[place];
       // Let go of already, for want of room.
       if (entry === undefined) continue;
-      const value = values
-        .get(entry.key)
-        ?.find(({ version = entry.version }) => version === entry.version)?.value;
-      if (value === undefined)
-        throw new Error(`broken invariant: event ${event.seq} does not set the key it is said to set`);
+      const value = valueOf(entry, values);
       this.entries[place] = { ...entry, value: ownText(value, event) };
       this.bytes += value.length;
     }
     while (this.bytes > PAGE_BYTES_MAX && this.entries.length > 1)
       this.bytes -= this.entries.pop()?.value?.length ?? 0;
   }
+}
+
+/** What a version was set to by its event. */
+function valueOf({ key, version: wanted, seq }: Found, values: EventValues): string {
+  const value = values.get(key)?.find(({ version = wanted }) => version === wanted)?.value;
+  if (value === undefined)
+    throw new Error(`broken invariant: event ${seq} does not set the key it is said to set`);
+  return value;
 }
 
 /** A slice keeps all of the text in memory that it was cut from. */
@@ -244,7 +258,7 @@ function take<Item>(found: Iterable<Item>, count: number): Item[] {
 const ascending = (one: number, other: number): number => one - other;
 
 /** What an event set, by key. */
-function valuesIn(event: StoredEvent): Map<string, StoredOperation[]> {
+function valuesIn(event: StoredEvent): EventValues {
   const byKey = new Map<string, StoredOperation[]>();
   for (const operation of operationsIn(event.bytes.toString("utf8"))) {
     const known = byKey.get(operation.key);

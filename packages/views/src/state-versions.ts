@@ -44,7 +44,9 @@ export class StateVersions {
     const known = this.known.get(key);
     if (known?.[0] !== undefined && known[0].seq <= seq)
       return known[lastWhere(known.length - 1, (index) => (known[index] as KeyVersion).seq <= seq)];
-    return this.isStored ? this.records.versionAt(this.log, key, seq) : undefined;
+    // Mostly the newest is meant, and that is one record and no search.
+    const newest = this.storedNewest(key);
+    return newest === undefined || newest.seq <= seq ? newest : this.records.versionAt(this.log, key, seq);
   }
 
   version(key: string, version: number): KeyVersion | undefined {
