@@ -4,6 +4,8 @@ import type { ContenderKind } from "./contender.js";
 import { findProgram, Program } from "./program.js";
 import { type Database, StackContender } from "./stack-contender.js";
 
+/** Debian's package puts it where only an administrator's PATH leads. */
+const FOLDERS = ["/usr/sbin"];
 /** From here on JetStream can be told to sync before it acknowledges. */
 const SYNCS_SINCE = [2, 10] as const;
 
@@ -19,7 +21,7 @@ export const nats: ContenderKind = {
     return `NATS JetStream ${version}, file storage, ${syncs}, behind fastify`;
   },
   missing: async () =>
-    (await findProgram("nats-server")) === undefined ? "nats-server (Debian)" : undefined,
+    (await findProgram("nats-server", FOLDERS)) === undefined ? "nats-server (Debian)" : undefined,
   make: async () =>
     StackContender.make("nats", natsDatabase(await natsServer(), canSync(await natsVersion()))),
 };
@@ -46,7 +48,7 @@ function canSync(version: string): boolean {
 }
 
 async function natsServer(): Promise<string> {
-  const program = await findProgram("nats-server");
+  const program = await findProgram("nats-server", FOLDERS);
   if (program === undefined) throw new Error("nats-server is not installed");
   return program;
 }

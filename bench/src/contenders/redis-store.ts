@@ -21,6 +21,7 @@ type AppendScript = (...keysAndValues: (string | number)[]) => Promise<number[] 
 export class RedisStore implements Store {
   readonly pageEvents = 500;
   private readonly listeners = new Map<string, Listener>();
+  private isGathering = false;
 
   private constructor(
     private readonly commands: Redis,
@@ -60,6 +61,7 @@ export class RedisStore implements Store {
   }
 
   async append(id: string, events: readonly NewEvent[]): Promise<Appended | Refused> {
+    this.gather();
     const values = events.flatMap(({ producerId, producerSeq, json }) => [producerId, producerSeq, json]);
     try {
       const now = new Date().toISOString();
@@ -100,6 +102,18 @@ export class RedisStore implements Store {
 
   async close(): Promise<void> {
     await Promise.all([this.commands.quit(), this.subscriber.quit()]);
+  }
+
+  /** The commands of one turn of the loop go out in one write. */
+  private gather(): void {
+    if (this.isGathering) return;
+    this.isGathering = true;
+    const { stream } = this.commands;
+    stream.cork();
+    setImmediate(() => {
+      this.isGathering = false;
+      stream.uncork();
+    });
   }
 
   private hear(channel: string, message: string): void {
