@@ -1,3 +1,4 @@
+import { letHeapGrow } from "@daybook/server";
 import { batches, manySessions, oneSession, stalls } from "./engine-append.js";
 import { erasure, replay } from "./engine-history.js";
 import { scans } from "./engine-scan.js";
@@ -33,6 +34,8 @@ async function runEngineBench(
   names: readonly string[],
   say: (line: string) => void,
 ): Promise<Report> {
+  // As the process has it that serves.
+  letHeapGrow();
   const [sections, data]: [Section[], Record<string, readonly Row[]>] = [[], {}];
   for (const [name, scenario] of Object.entries(SCENARIOS)) {
     if (!names.includes(name) || !isTimeFor(name, options, say)) continue;

@@ -82,7 +82,7 @@ export async function measureAppends(
   };
 }
 
-/** What it takes with 64 connections that never pause, halved: the load at which latency is asked for. */
+/** What it takes of this very load with 64 connections that never pause, halved: where latency is asked for. */
 export async function halfOfPeak(
   context: HttpContext,
   server: BenchServer,

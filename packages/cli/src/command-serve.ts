@@ -68,7 +68,8 @@ async function start(
   flags: Record<string, unknown>,
   context: Context,
 ): Promise<{ readonly running: RunningServer; readonly keysDir: string }> {
-  const { serve } = await import("@daybook/server");
+  const { letHeapGrow, serve } = await import("@daybook/server");
+  letHeapGrow();
   try {
     const settings = readSettings(flags, context.io.env);
     return { running: await serve(settings), keysDir: resolve(settings.dataDir) };

@@ -16,7 +16,7 @@ import {
   writeBatchHeader,
   writeFrameHeader,
 } from "./frame-format.js";
-import { BatchBlock } from "./event-block.js";
+import { EventBlock } from "./event-block.js";
 import type { LiveLog } from "./live-log.js";
 
 /** A frame holds this much at most, unless one event alone is larger: reading one event reads its frame. */
@@ -68,7 +68,7 @@ export class Batch {
   /** The logs that change in it, each once. */
   readonly logs: LiveLog[] = [];
   readonly headerChanges: HeaderChange[] = [];
-  readonly blocks: BatchBlock[] = [];
+  readonly blocks: EventBlock[] = [];
   /** Tenants whose lifecycle feed this batch makes longer. */
   readonly lifecycleTenants = new Set<string>();
   commits = 0;
@@ -206,7 +206,7 @@ export class Batch {
       atMs,
       position,
     );
-    this.blocks.push(new BatchBlock(log, this, { firstSeq: seq, count, start, end }));
+    this.blocks.push(new EventBlock(log, this, seq, count, start, end));
     return index;
   }
 

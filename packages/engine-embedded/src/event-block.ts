@@ -4,17 +4,29 @@ import type { LiveLog } from "./live-log.js";
 
 /** Where an event block's bytes are until they are first needed. */
 export interface BlockBytes {
+  readonly number: number;
   slice(start: number, end: number): Buffer;
 }
 
-/** The events of one frame, in memory. Split once, on the first read; every reader gets the same objects. */
+/** Blocks whose events are kept as objects. More than followers at the live end are behind each other. */
+const SPLIT_MAX = 256;
+
+/**
+ * The blocks that were split last, one after the other in a ring. A process keeps many recent blocks, and their events'
+ * objects and frames would be most of what a garbage collector has to walk through.
+ */
+const splitLast = new Array<EventBlock | undefined>(SPLIT_MAX);
+let splitNext = 0;
+
+/** The events of one frame, in memory as a part of their batch. Readers at the live end get the same objects. */
 export class EventBlock {
   private split: readonly StoredEvent[] | undefined;
 
   constructor(
+    readonly log: LiveLog,
+    readonly batch: BlockBytes,
     readonly firstSeq: number,
     readonly count: number,
-    private readonly bytes: BlockBytes,
     private readonly start: number,
     private readonly end: number,
   ) {}
@@ -29,31 +41,21 @@ export class EventBlock {
 
   /** Only of durable blocks: the bytes of a batch move while it is being filled. */
   get events(): readonly StoredEvent[] {
-    this.split ??= splitEvents(this.bytes.slice(this.start, this.end), this.count).map(
-      (bytes, index) => new StoredEvent(this.firstSeq + index, bytes),
-    );
+    if (this.split !== undefined) return this.split;
+    this.split = this.pieces().map((bytes, index) => new StoredEvent(this.firstSeq + index, bytes));
+    const longAgo = splitLast[splitNext];
+    if (longAgo !== undefined) longAgo.split = undefined;
+    splitLast[splitNext] = this;
+    splitNext = (splitNext + 1) % SPLIT_MAX;
     return this.split;
   }
 
   /** One event's JSON, also of a block that is not durable yet. */
   json(seq: number): string {
-    const events = splitEvents(this.bytes.slice(this.start, this.end), this.count);
-    return (events[seq - this.firstSeq] as Buffer).toString("utf8");
+    return (this.pieces()[seq - this.firstSeq] as Buffer).toString("utf8");
   }
-}
 
-/** A block whose bytes are part of a batch. */
-export class BatchBlock extends EventBlock {
-  constructor(
-    readonly log: LiveLog,
-    readonly batch: BlockBytes & { readonly number: number },
-    frame: {
-      readonly firstSeq: number;
-      readonly count: number;
-      readonly start: number;
-      readonly end: number;
-    },
-  ) {
-    super(frame.firstSeq, frame.count, batch, frame.start, frame.end);
+  private pieces(): Buffer[] {
+    return splitEvents(this.batch.slice(this.start, this.end), this.count);
   }
 }

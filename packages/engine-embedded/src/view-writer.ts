@@ -1,6 +1,6 @@
 import { DaybookError } from "@daybook/protocol";
 import { type Flush, inSlices, type Stand, type Views } from "@daybook/views";
-import type { BatchBlock } from "./event-block.js";
+import type { EventBlock } from "./event-block.js";
 import type { LiveLog } from "./live-log.js";
 import type { LogTable } from "./log-table.js";
 import { foldAgain } from "./recover.js";
@@ -42,7 +42,7 @@ export class ViewWriter {
   private stopped = false;
   private sweeping: NodeJS.Immediate | undefined;
   private closing = false;
-  private readonly recent: BatchBlock[] = [];
+  private readonly recent: EventBlock[] = [];
   private recentFirst = 0;
   private recentBytes = 0;
 
@@ -111,7 +111,7 @@ export class ViewWriter {
   }
 
   /** Keeps a durable block in memory: as long as the views lack it, and then as long as there is room. */
-  keepRecent(block: BatchBlock): void {
+  keepRecent(block: EventBlock): void {
     block.log.addBlock(block);
     this.recent.push(block);
     this.recentBytes += costOf(block);
@@ -211,7 +211,7 @@ export class ViewWriter {
   }
 
   /** The oldest blocks, as long as they must go and may go. */
-  private *superfluous(): Generator<BatchBlock> {
+  private *superfluous(): Generator<EventBlock> {
     while (this.recentBytes > this.settings.recentBytesMax) {
       const oldest = this.recent[this.recentFirst];
       if (oldest === undefined || !this.standsPast(oldest.batch.number)) return;
@@ -219,7 +219,7 @@ export class ViewWriter {
     }
   }
 
-  private drop(oldest: BatchBlock): void {
+  private drop(oldest: EventBlock): void {
     oldest.log.dropBlock(oldest);
     this.recentBytes -= costOf(oldest);
     this.recentFirst++;
@@ -231,7 +231,7 @@ export class ViewWriter {
   }
 }
 
-function costOf(block: BatchBlock): number {
+function costOf(block: EventBlock): number {
   return block.byteLength + BLOCK_OVERHEAD_BYTES;
 }
 

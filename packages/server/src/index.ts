@@ -18,6 +18,7 @@ export {
 } from "./auth/manage-keys.js";
 export { type ApiKeyFile } from "./auth/key-folder.js";
 export { VERSION } from "./app.js";
+export { letHeapGrow } from "./heap-growth.js";
 export { type RunningServer, serve } from "./serve.js";
 export { SessionService } from "./service/session-service.js";
 export { readSettings, type Setting, SETTINGS, type Settings, WrongSetting } from "./settings.js";

@@ -32,11 +32,14 @@ const framesOf = new WeakMap<readonly StoredEvent[], Buffer>();
 
 /** One frame an event, one after the other. */
 export function eventFrames(prefix: Buffer, events: readonly StoredEvent[]): Buffer {
+  const frameOf = (event: StoredEvent): Buffer =>
+    (event.socketFrame ??= textFrame([prefix, event.bytes.subarray(1)]));
+  const [only] = events;
+  // The usual case needs no entry in a map, which is dear to a garbage collector.
+  if (only !== undefined && events.length === 1) return frameOf(only);
   const known = framesOf.get(events);
   if (known !== undefined) return known;
-  const frames = events.map((event) => (event.socketFrame ??= textFrame([prefix, event.bytes.subarray(1)])));
-  const [first] = frames;
-  const joined = frames.length === 1 && first !== undefined ? first : Buffer.concat(frames);
+  const joined = Buffer.concat(events.map(frameOf));
   framesOf.set(events, joined);
   return joined;
 }
