@@ -4,10 +4,12 @@ import { fileURLToPath } from "node:url";
 import type { Answers, Task, TaskAnswer } from "./load-task.js";
 
 const PROGRAM = fileURLToPath(new URL("load-generator.js", import.meta.url));
+/** Its own collections must not be taken for the server's stalls. */
+const EXEC_ARGV = ["--max-semi-space-size=64", "--heap-growing-percent=400"];
 
 /** A load generator in a process of its own, so that it never waits for the bench, nor the bench for it. */
 export class LoadGenerator implements AsyncDisposable {
-  private readonly child: ChildProcess = fork(PROGRAM, { execArgv: [] });
+  private readonly child: ChildProcess = fork(PROGRAM, { execArgv: EXEC_ARGV });
   private readonly died: Promise<never>;
 
   constructor() {
