@@ -58,11 +58,11 @@ export async function readYourWrites(context: BesideContext): Promise<Comparison
   return { ...comparison, goals: daybookAtMost(comparison, HALF, goals) };
 }
 
-/** What it takes with 64 connections that never pause. */
+/** What it takes of this very load, followers and all, with 64 connections that never pause. */
 async function measurePeak(context: BesideContext, contender: Contender): Promise<number> {
   const sessions = { prefix: "peak-", count: SESSIONS };
   await context.load<"create">({ kind: "create", target: contender.target, sessions });
-  return (await measureAppends(context, contender, { sessions })).values["rate"] ?? 0;
+  return (await measureAppends(context, contender, { sessions, follow: true })).values["rate"] ?? 0;
 }
 
 async function measureSeen(
