@@ -130,11 +130,16 @@ describe("a fork", () => {
   });
 
   test("can be made of a closed or an archived session, and is neither", async () => {
-    const parent = await filled(2);
-    await server.call("POST", `/v1/sessions/${parent}/archive`, {});
-    const id = await forked(parent);
-    expect((await get(id)).json).toMatchObject({ archived: false, last_seq: 2 });
-    expect((await server.append(id, eventBody(1))).status).toBe(201);
+    const [archived, closed] = [await filled(2), await filled(2)];
+    await server.call("POST", `/v1/sessions/${archived}/archive`, {});
+    // A conversation that was put away takes no more events.
+    await server.call("DELETE", `/v1/conversations/${closed}`);
+    expect((await server.append(closed, eventBody(3))).json.error).toBe("session_closed");
+    for (const parent of [archived, closed]) {
+      const id = await forked(parent);
+      expect((await get(id)).json).toMatchObject({ archived: false, last_seq: 2 });
+      expect((await server.append(id, eventBody(1))).status).toBe(201);
+    }
   });
 
   test("is listed by its parent, with all other filters", async () => {

@@ -38,8 +38,8 @@ export function readStateChange(state: RawJson): StateChange {
   if ("operations" in input) invalid("state has no member operations; it takes set, delete and if");
   const operations: StateOperation[] = [];
   for (const [key, value] of entriesOf(input.set, "state.set")) {
-    if (byteLength(value.text) > LIMITS.stateValueBytesMax) invalid(`state.set.${key} is over 1 MiB`);
     operations.push({ kind: "set", key: checkedKey(key, "state.set") });
+    if (byteLength(value.text) > LIMITS.stateValueBytesMax) invalid(`state.set.${key} is over 1 MiB`);
   }
   for (const key of listOf(input.delete)) {
     if (input.set?.has(key) === true) invalid(`state.set and state.delete both name ${JSON.stringify(key)}`);
