@@ -326,6 +326,13 @@ describe("npm run example:chat", () => {
     await scout.locator(".tool[open] pre").getByText(definition).waitFor();
     const lines = file.trimEnd().split("\n").length;
     await tally.getByRole("row", { name: path }).getByText(`${lines}`, { exact: true }).waitFor();
+
+    const [daybook] = await example.pids();
+    process.kill(daybook, "SIGKILL");
+    await chat.is("offline");
+    await chat.ask("@tally scroll");
+    await tally.last().getByText("one line in").waitFor();
+    await chat.is("live");
     expect(await example.interrupt()).toBe(0);
     await expect(fetch(example.url)).rejects.toThrow();
   });

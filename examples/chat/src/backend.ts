@@ -127,8 +127,10 @@ async function archive(id: string): Promise<unknown> {
 
 /** The key opens every session of the tenant; a page gets at chats only. */
 async function chatOf(id: string): Promise<SessionRecord> {
-  const record = await daybook.sessions.get(id);
-  if (record.metadata["app"] === APP.app) return record;
+  const record = await daybook.sessions.get(id).catch((error: unknown) => {
+    if (!(error instanceof DaybookError && error.code === "session_not_found")) throw error;
+  });
+  if (record?.metadata["app"] === APP.app) return record;
   throw new DaybookError("session_not_found", "There is no such chat.", { status: 404 });
 }
 

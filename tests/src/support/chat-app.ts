@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { createApiKey } from "@daybook/server";
 import {
   type CallAnswer,
+  eventually,
   newDataDir,
   Random,
   type ServerProcess,
@@ -113,17 +114,22 @@ export class ChatExample implements AsyncDisposable {
     private readonly child: ChildProcess,
     readonly url: string,
     private readonly dataDir: string,
+    private readonly lines: readonly string[],
   ) {}
 
   /** @param wordMs how long the script takes for a word */
   static async start({ wordMs }: { readonly wordMs: number }): Promise<ChatExample> {
     const dataDir = await newDataDir();
-    const [child, line] = await run("run.js", {
-      CHAT_DATA_DIR: dataDir,
-      CHAT_WORD_MS: String(wordMs),
-      PORT: "0",
-    });
-    return new ChatExample(child, line.replace(/^The chat: +/, ""), dataDir);
+    const env = { CHAT_DATA_DIR: dataDir, CHAT_WORD_MS: String(wordMs), PORT: "0" };
+    const [child, line, lines] = await run("run.js", env);
+    return new ChatExample(child, line.replace(/^The chat: +/, ""), dataDir, lines);
+  }
+
+  /** The ids of Daybook's process and of the agents', as it says them. */
+  async pids(): Promise<readonly [daybook: number, agents: number]> {
+    await eventually("it is all there", () => this.lines.includes("Ctrl-C ends it."));
+    const [, daybook, agents] = /kill -9 (\d+) \(Daybook\) or (\d+)/.exec(this.lines.join()) ?? [];
+    return [Number(daybook), Number(agents)];
   }
 
   /** What Ctrl-C does. @returns its exit code */
@@ -139,15 +145,19 @@ export class ChatExample implements AsyncDisposable {
   }
 }
 
-/** @returns the process, and the line that says that it is there */
-async function run(script: string, env: Readonly<Record<string, string>>): Promise<[ChildProcess, string]> {
+/** @returns the process, the line that says that it is there, and all that it says */
+async function run(
+  script: string,
+  env: Readonly<Record<string, string>>,
+): Promise<[child: ChildProcess, line: string, lines: readonly string[]]> {
   const child = spawn(process.execPath, [example(`dist/${script}`)], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, OPENAI_API_KEY: undefined, OPENAI_BASE_URL: undefined, ...env },
   });
-  const lines = createInterface({ input: child.stdout });
-  const [line] = (await within(`${script} is there`, once(lines, "line"))) as [string];
-  return [child, line];
+  const lines: string[] = [];
+  const output = createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
+  const [line] = (await within(`${script} is there`, once(output, "line"))) as [string];
+  return [child, line, lines];
 }
 
 async function kill(child: ChildProcess | undefined): Promise<void> {
