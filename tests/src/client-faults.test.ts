@@ -1,5 +1,15 @@
 import { Daybook, memoryStore, type Session, type Store } from "@daybook/client";
-import { eventually, Random, startServer, type TestServer } from "@daybook/test-kit";
+import { recordStream } from "@daybook/client/ai";
+import {
+  eventually,
+  newDataDir,
+  Random,
+  startServer,
+  startServerProcess,
+  type TestServer,
+  within,
+} from "@daybook/test-kit";
+import { rm } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
@@ -120,4 +130,76 @@ describe("through a TCP proxy that cuts, silences and refuses connections", () =
       expect(faults).toBeGreaterThan(5);
     },
   );
+});
+
+describe("a server that is killed and started again", () => {
+  test("appends, loops and answers that are being written go on as if nothing had been", async () => {
+    const dataDir = await newDataDir();
+    let server = await startServerProcess({ dataDir });
+    try {
+      await using proxy = await FaultProxy.start(server.url, new Random(1));
+      const wakers = new Set<() => void>();
+      const onWake = (wake: () => void): (() => void) => {
+        wakers.add(wake);
+        return () => void wakers.delete(wake);
+      };
+      await using daybook = new Daybook({ baseUrl: proxy.url, WebSocket, environment: { onWake } });
+      const id = newId();
+      const alice = await daybook.session({ id, identity: daybook.user({ id: "alice" }) });
+      const agent = await daybook.session({ id, identity: daybook.agent({ id: "drafter" }) });
+      const told: number[] = [];
+      alice.on("event", ({ seq }) => void told.push(seq));
+      const followed: number[] = [];
+      void (async () => {
+        for await (const { seq } of agent.events()) followed.push(seq);
+      })();
+
+      let isWriting = true;
+      const words = async function* (): AsyncGenerator<{ type: string }> {
+        yield { type: "start" };
+        for (let n = 1; isWriting; n++) {
+          yield { type: "data-word", n } as { type: string };
+          await pause(5);
+        }
+      };
+      const answer = recordStream(agent, words(), { batchMs: 5 });
+      const appended: Promise<number>[] = [];
+      const write = (count: number): void => {
+        for (let n = 0; n < count; n++)
+          appended.push(alice.append({ text: `${appended.length + 1}` }).then(({ seq }) => seq));
+      };
+      for (let round = 0; round < 3; round++) {
+        write(20);
+        await eventually("it is in the middle of it", () => alice.snapshot().pending.length > 0);
+        await server.kill("SIGKILL");
+        write(20);
+        server = await startServerProcess({ dataDir });
+        proxy.retarget(server.url);
+        proxy.cutAll();
+        // Else they would come by themselves, when they try again.
+        for (const wake of [...wakers]) wake();
+        write(20);
+        await within("all are acknowledged", Promise.all(appended));
+      }
+      isWriting = false;
+      expect(await within("the answer ended", answer)).toMatchObject({ end: "finish" });
+      const log = await server.allEvents(id);
+      const seqs = log.map(({ seq }) => seq);
+      await eventually("everything has arrived", () =>
+        [told, followed].every((seen) => seen.at(-1) === seqs.length),
+      );
+      expect([told, followed]).toEqual([seqs, seqs]);
+      const [mine, chunks] = ["user:alice", "agent:drafter"].map((actor) =>
+        log.filter((event) => event.actor === actor),
+      );
+      expect(mine?.map(({ payload }) => payload["text"])).toEqual(appended.map((_, n) => `${n + 1}`));
+      expect(mine?.map(({ seq }) => seq)).toEqual(await Promise.all(appended));
+      const written = chunks?.map(({ payload }) => payload["chunk"] as { type: string; n?: number }) ?? [];
+      expect([written[0]?.type, written.at(-1)?.type]).toEqual(["start", "finish"]);
+      expect(written.slice(1, -1).map(({ n }) => n)).toEqual(written.slice(2).map((_, n) => n + 1));
+    } finally {
+      await server.kill("SIGKILL");
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  });
 });

@@ -236,6 +236,35 @@ describe("what is refused", () => {
     expect((await api.events(id)).json.events).toMatchObject([{ payload: { text: "too early" } }]);
   });
 
+  test("appends that wait for a session that is deleted meanwhile are refused, and the tail ends", async () => {
+    const id = await api.create({ id: newId() });
+    let isDown = false;
+    const daybook = client({
+      fetch: (url, init) => (isDown ? Promise.reject(new TypeError("fetch failed")) : fetch(url, init)),
+    });
+    const told = watched(daybook.session({ token: await auth.mint(apiKey, id, { as: "user:alice" }) }));
+    const { session } = told;
+    await session.append({ text: "one" });
+    await eventually("it is live", () => session.status === "live");
+    const following = (async () => {
+      for await (const { seq } of session.events()) expect(seq).toBe(1);
+    })();
+    following.catch(() => undefined);
+    isDown = true;
+    const waiting = [session.append({ text: "two" }), session.append({ text: "three" })];
+    for (const append of waiting) append.catch(() => undefined);
+    await eventually("it has been tried", () => session.snapshot().outbox.state === "retrying");
+    await api.call("DELETE", `/v1/sessions/${id}`);
+    await eventually("the tail has ended", () => session.status === "ended");
+    await expect(within("the loop ended", following)).rejects.toMatchObject({ code: "session_not_found" });
+    isDown = false;
+    await expect(within("it was refused", waiting[0]!)).rejects.toMatchObject({ code: "session_not_found" });
+    expect(session.snapshot().outbox).toMatchObject({ state: "paused", pending: 2 });
+    session.discard("all");
+    await expect(waiting[1]).rejects.toMatchObject({ code: "discarded" });
+    await expect(session.append({ text: "four" })).rejects.toMatchObject({ code: "session_not_found" });
+  });
+
   test("a closed session rejects what it could not send, and takes no more", async () => {
     const session = await bound();
     await expect(session.append(large)).rejects.toMatchObject({ code: "event_too_large" });

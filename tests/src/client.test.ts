@@ -164,6 +164,30 @@ describe("a session bound with a token", () => {
     expect(await within("the other loop ended", closing)).toEqual([1, 2, 3]);
   });
 
+  test("from Infinity on: only what comes, for listeners and loops, whatever was", async () => {
+    const id = newId();
+    await api.create({ id });
+    await api.fill(id, { to: 30 });
+    await using daybook = client();
+    const token = await auth.mint(apiKey, id);
+    const [listening, following] = [daybook.session({ token, cursor: Infinity }), daybook.session({ token })];
+    const gaps: Gap[] = [];
+    for (const session of [listening, following]) session.on("gap", (gap) => void gaps.push(gap));
+    const events = heard(listening);
+    const followed: number[] = [];
+    const end = new AbortController();
+    const loop = (async () => {
+      for await (const { seq } of following.events({ cursor: Infinity, signal: end.signal }))
+        followed.push(seq);
+    })();
+    await eventually("both are live", () => [listening, following].every(({ cursor }) => cursor === 30));
+    await api.fill(id, { from: 31, to: 32 });
+    await eventually("what comes came", () => events.length === 2 && followed.length === 2);
+    expect([seqsOf(events), followed, gaps]).toEqual([[31, 32], [31, 32], []]);
+    end.abort();
+    await within("the loop ended", loop);
+  });
+
   test("range and before read pages", async () => {
     const id = newId();
     await api.create({ id });

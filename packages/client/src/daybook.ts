@@ -34,8 +34,8 @@ export interface DaybookOptions {
 
 interface TailChoice {
   /**
-   * Listeners for `event` get what is after this seq. Left out: where this client's listeners had come to, if the store
-   * knows, or else from the beginning.
+   * Listeners for `event` get what is after this seq; `Infinity`: only what comes from now on. Left out: where this client's
+   * listeners had come to, if the store knows, or else from the beginning.
    */
   readonly cursor?: number;
   /** How many of the newest events stay in memory for `snapshot()`; 10,000 if left out. */

@@ -43,7 +43,7 @@ export interface SessionSnapshot extends SessionStatus {
 }
 
 export interface FollowOptions {
-  /** Events after this seq; 0 if left out: from the beginning. */
+  /** Events after this seq. 0 if left out: from the beginning; `Infinity`: only what comes from now on. */
   readonly cursor?: number;
   /** Ends the loop. */
   readonly signal?: AbortSignal;

@@ -23,6 +23,8 @@ import { TokenKeeper } from "./token-keeper.js";
 import type { EventPage, Gap, Identity, SessionEvent, SessionRecord } from "./wire.js";
 
 const PAGE_MAX = 1_000;
+/** Ahead of every session: the server answers where the end is, and it goes on from there. */
+const END = Number.MAX_SAFE_INTEGER;
 const CLOSE_MS = 10_000;
 
 /**
@@ -69,7 +71,7 @@ export class Session implements AsyncDisposable {
     this.tail = new Tail({
       ...options,
       sessionId: id,
-      cursor: cursor ?? 0,
+      cursor: Math.min(cursor ?? 0, END),
       tokens: this.tokens,
       probe: () => this.api.once("GET", "/events?limit=1", { token: this.tokens.current }),
       events: (events) => this.received(events),
@@ -194,7 +196,9 @@ export class Session implements AsyncDisposable {
    *   console.log(event.seq, event.type);
    * }
    */
-  events({ cursor = 0, signal }: FollowOptions = {}): AsyncGenerator<SessionEvent, void, undefined> {
+  events(options: FollowOptions = {}): AsyncGenerator<SessionEvent, void, undefined> {
+    const { signal } = options;
+    const cursor = Math.min(options.cursor ?? 0, END);
     // If nobody else has said where the tail begins: what is before would come for nobody.
     this.place(cursor);
     this.connect();
@@ -240,7 +244,7 @@ export class Session implements AsyncDisposable {
    * const older = await session.before(newest[0]?.seq ?? 1, 50);
    */
   async before(seq: number, limit = 100): Promise<readonly SessionEvent[]> {
-    const { events } = await this.page(`before=${Math.min(seq, Number.MAX_SAFE_INTEGER)}&limit=${limit}`);
+    const { events } = await this.page(`before=${Math.min(seq, END)}&limit=${limit}`);
     return events;
   }
 
@@ -344,7 +348,7 @@ export class Session implements AsyncDisposable {
 
   private jumped(gap: Gap): void {
     this.changed();
-    this.emitter.emit("gap", gap);
+    if (gap.from_cursor < END) this.emitter.emit("gap", gap);
   }
 
   private progressed(progress: AppendProgress): void {

@@ -25,7 +25,7 @@ export class FaultProxy implements AsyncDisposable {
 
   private constructor(
     private readonly server: Server,
-    private readonly target: URL,
+    private target: URL,
     private readonly random: Random,
   ) {
     server.on("connection", (socket) => this.accept(socket));
@@ -41,6 +41,11 @@ export class FaultProxy implements AsyncDisposable {
 
   get url(): string {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  /** From now on it stands before another server. */
+  retarget(target: string): void {
+    this.target = new URL(target);
   }
 
   /** Resets every connection there is. */

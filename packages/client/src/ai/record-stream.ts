@@ -71,9 +71,10 @@ export async function recordStream(
   options: RecordOptions & RecordExtras = {},
 ): Promise<RecordedMessage> {
   const before = writing.get(session) ?? Promise.resolve();
-  const after = options.after ?? headOf(session);
+  // Stops that are there already were meant for others.
+  const after = options.after ?? (session.status === "live" ? session.cursor : Infinity);
   const recorded = before.then(async () => {
-    const { signal, stop } = stopSignal(session, await after, options);
+    const { signal, stop } = stopSignal(session, after, options);
     try {
       return await new Recorder(session, options, signal).record(stream);
     } finally {
@@ -85,13 +86,6 @@ export async function recordStream(
     recorded.catch(() => undefined),
   );
   return recorded;
-}
-
-/** The last seq there is: stops up to there were meant for others. */
-async function headOf(session: Session): Promise<number> {
-  if (session.status === "live") return session.cursor;
-  const [last] = await session.before(Infinity, 1);
-  return last?.seq ?? 0;
 }
 
 class Recorder {
