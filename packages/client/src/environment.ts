@@ -97,8 +97,9 @@ export function defaultEnvironment(): Environment {
 }
 
 function outboxOwnership(): Pick<Environment, "locks" | "owner"> {
-  const page = globalThis as { navigator?: { locks?: LocksLike }; sessionStorage?: Storage };
-  const locks = page.navigator?.locks;
+  const page = globalThis as { navigator?: { locks?: LocksLike | null }; sessionStorage?: Storage };
+  // Null in simulated browsers that know the name, and have none.
+  const locks = page.navigator?.locks ?? undefined;
   if (locks !== undefined) return { locks };
   // Outside browsers the store belongs to the process.
   return page.sessionStorage === undefined

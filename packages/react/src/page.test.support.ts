@@ -1,5 +1,7 @@
-import { Daybook, type Session } from "@daybook/client";
+import { Daybook, type Session, type Store } from "@daybook/client";
+import { ASSISTANT_CHUNK } from "@daybook/client/ai";
 import { eventually, type TestServer } from "@daybook/test-kit";
+import type { UIMessageChunk } from "ai";
 import { Window } from "happy-dom";
 import type * as React from "react";
 import type { ReactNode } from "react";
@@ -90,20 +92,37 @@ export class Page<Value> implements Disposable {
   private Shown: (() => ReactNode) | undefined;
 }
 
+/** Goes nowhere. */
+class NoSocket extends WebSocket {
+  constructor() {
+    super("ws://127.0.0.1:1/");
+    this.on("error", () => undefined);
+  }
+}
+
 /** A client that counts what it asks for. */
 export class Client implements AsyncDisposable {
   readonly requests: string[] = [];
   readonly daybook: Daybook;
 
-  constructor(server: Pick<TestServer, "url">) {
+  constructor(
+    private readonly server: Pick<TestServer, "url">,
+    { store, isOffline = false }: { readonly store?: Store; readonly isOffline?: boolean } = {},
+  ) {
     this.daybook = new Daybook({
       baseUrl: server.url,
-      WebSocket,
+      WebSocket: isOffline ? NoSocket : WebSocket,
+      store,
       fetch: (url, init) => {
         this.requests.push(`${init.method} ${url.slice(server.url.length)}`);
-        return fetch(url, init);
+        return isOffline ? Promise.reject(new TypeError("fetch failed")) : fetch(url, init);
       },
     });
+  }
+
+  /** Another one of the same server. */
+  with(options: { readonly store?: Store; readonly isOffline?: boolean }): Client {
+    return new Client(this.server, options);
   }
 
   /** A session, made if it is not there; nothing of it is read. */
@@ -113,6 +132,16 @@ export class Client implements AsyncDisposable {
     const session = await this.daybook.session({ id, identity });
     this.requests.length = 0;
     return session;
+  }
+
+  /** An agent that says what it is told to. */
+  async agent(id: string, name = "a"): Promise<(...chunks: readonly UIMessageChunk[]) => Promise<void>> {
+    const session = await this.session(id, `agent:${name}`);
+    return async (...chunks) => {
+      await session.appendAll(
+        chunks.map((chunk) => ({ type: ASSISTANT_CHUNK, payload: { kind: ASSISTANT_CHUNK, chunk } })),
+      );
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

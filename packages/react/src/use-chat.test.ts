@@ -43,15 +43,7 @@ afterEach(async () => {
   await there[Symbol.asyncDispose]();
 });
 
-/** An agent says what it is told to. */
-async function agent(name = "a"): Promise<(...chunks: readonly UIMessageChunk[]) => Promise<void>> {
-  const session = await there.session(id, `agent:${name}`);
-  return async (...chunks) => {
-    await session.appendAll(
-      chunks.map((chunk) => ({ type: ASSISTANT_CHUNK, payload: { kind: ASSISTANT_CHUNK, chunk } })),
-    );
-  };
-}
+const agent = (name = "a"): ReturnType<Client["agent"]> => there.agent(id, name);
 
 const types = async (): Promise<string[]> =>
   (await server.allEvents(id)).map(({ type }) => type).filter((type) => type !== ASSISTANT_CHUNK);
