@@ -25,7 +25,7 @@ export const engineGroup: Group = {
   title: "engine: the embedded store alone, 400-byte events, fsync on",
   scenarios: Object.keys(SCENARIOS),
   quickScenarios: [],
-  fullScenarios: [],
+  fullScenarios: ["engine-state-at", "engine-forks", "engine-scan"],
   run: runEngineBench,
 };
 
