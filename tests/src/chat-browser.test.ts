@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { type IncomingMessage, request } from "node:http";
 import { eventually } from "@daybook/test-kit";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { TestBrowser } from "./support/browser.js";
@@ -24,9 +26,17 @@ beforeAll(async () => {
     open(ChatApp.start(pageFolder, { OPENAI_BASE_URL: model.baseUrl })),
     open(TestBrowser.start()),
   ]);
+  await isPerson(browser, "amber-heron-1");
   browser.context.on("request", (request) => origins.add(new URL(request.url()).origin));
 });
 afterAll(() => Promise.all(opened.map((part) => part[Symbol.asyncDispose]())));
+
+/** The backend's cookie; without it, one is somebody by chance. */
+const isPerson = (somebody: TestBrowser, id: string): Promise<void> =>
+  // With an end to it, for else it goes with the last tab.
+  somebody.context.addCookies([
+    { name: "person", value: id, url: app.url, expires: Date.now() / 1_000 + 3_600 },
+  ]);
 
 /** The browser's own switch leaves sockets alone that are open: the network has to go as well. */
 async function goOffline(): Promise<void> {
@@ -116,6 +126,7 @@ describe("an answer goes on, whatever becomes of who shows it", () => {
 describe("everybody sees the same", () => {
   test("two agents at once, two tabs, and two people in two browsers", async () => {
     await using other = await TestBrowser.start();
+    await isPerson(other, "calm-ibis-2");
     const [tab, theirs] = await Promise.all([
       ChatPage.open(browser.context, chat.url),
       ChatPage.open(other.context, chat.url),
@@ -147,10 +158,10 @@ describe("everybody sees the same", () => {
     const answers = ["Scout: I am Scout.", "Tally: So am I."];
     for (const one of [chat, tab])
       expect(sorted(await one.transcript())).toEqual(
-        sorted(["You: Hello, both!", ...answers, "Somebody: @tally And to me?", "Tally: To you too."]),
+        sorted(["You: Hello, both!", ...answers, "Calm Ibis: @tally And to me?", "Tally: To you too."]),
       );
     expect(sorted(await theirs.transcript())).toEqual(
-      sorted(["Somebody: Hello, both!", ...answers, "You: @tally And to me?", "Tally: To you too."]),
+      sorted(["Amber Heron: Hello, both!", ...answers, "You: @tally And to me?", "Tally: To you too."]),
     );
     expect(await tab.transcript()).toEqual(await chat.transcript());
   });
@@ -239,6 +250,26 @@ describe("what one can do", () => {
     expect(await chat.transcript()).toEqual(after);
   });
 
+  test("stop before anything was said, and have it answered after all", async () => {
+    await chat.ask("@scout Hello?");
+    const answer = await model.next();
+    await chat.press("Stop the answers");
+    await eventually("the model is told", () => answer.isGivenUp);
+    await chat.press("Answer again");
+    const again = await model.next();
+    again.say("Hello.");
+    again.finish();
+    await chat.hears("Scout", "Hello.");
+  });
+
+  test("learn that a chat is not there, and begin another one", async () => {
+    await chat.page.goto(`${app.url}#chat_that_never_was`);
+    await chat.page.getByRole("alert").filter({ hasText: "There is no such chat." }).waitFor();
+    await chat.press("Begin a new one");
+    await chat.is("live");
+    expect(chat.id).toMatch(/^chat_/);
+  });
+
   test("see that an answer failed, and say so to nobody what broke inside", async () => {
     const answer = await beginAnswer();
     answer.breakOff();
@@ -300,6 +331,41 @@ describe("a chat of 5,000 messages, 100,000 of whose events are chunks", () => {
       .click();
   });
 });
+
+describe("the backend", () => {
+  const call = (method: string, path: string, headers: Record<string, string> = {}): Promise<Response> =>
+    fetch(`${app.url}${path}`, { method, headers });
+  const cookie = "person=amber-heron-1";
+
+  test("gives tokens for chats, to people it knows, and for one person and one chat each", async () => {
+    const answer = await call("POST", `/api/chats/${chat.id}/token`, { cookie });
+    const { token } = (await answer.json()) as { readonly token: string };
+    const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as object;
+    expect(claims).toMatchObject({ sub: "user:amber-heron-1", session_id: chat.id });
+    expect((await call("POST", `/api/chats/${chat.id}/token`)).status).toBe(401);
+    await app.call("POST", "/v1/sessions", { id: "no-chat" });
+    for (const id of ["no-chat", "never-was", "%2e%2e", "a%2Fb"])
+      expect((await call("POST", `/api/chats/${id}/token`, { cookie })).status).toBeGreaterThanOrEqual(400);
+  });
+
+  test("has nothing for other names that were made to point to it, for bad paths and files outside", async () => {
+    const { port } = new URL(app.url);
+    expect(await statusOf(Number(port), "GET /api/me", "evil.example")).toBe(403);
+    expect(await statusOf(Number(port), "GET /api/me", `localhost:${port}`)).toBe(200);
+    expect((await call("POST", "/api/chats/%zz/token", { cookie })).status).toBe(400);
+    for (const path of ["/../backend.js", "/%2e%2e/backend.js", "/..%2f..%2fpackage.json", "/none.js"])
+      expect(await statusOf(Number(port), `GET ${path}`, `localhost:${port}`)).toBe(404);
+  });
+});
+
+/** Of a request as it stands there: fetch would make its path tidy. */
+async function statusOf(port: number, line: string, host: string): Promise<number> {
+  const [method, path] = line.split(" ");
+  const sent = request({ port, method, path, headers: { host } }).end();
+  const [answer] = (await once(sent, "response")) as [IncomingMessage];
+  answer.resume();
+  return answer.statusCode ?? 0;
+}
 
 describe("npm run example:chat", () => {
   test("starts all of it; two agents really read files, without a key; and it ends when it is told to", async () => {

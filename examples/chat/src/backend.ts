@@ -85,7 +85,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   const { pathname } = new URL(request.url ?? "/", "http://page");
   if (!isForUs(request)) send(response, 403, { error: "This name is not served here." });
   else if (!pathname.startsWith("/api/")) await page.serve(request, response);
-  else if (pathname === "/api/me") sendMe(request, response);
+  else if (pathname === "/api/me" && request.method === "GET") sendMe(request, response);
   else await call(pathname, request, response);
 }
 
@@ -163,7 +163,8 @@ function send(response: ServerResponse, status: number, body: unknown): void {
 /** What Daybook says of a call is passed on, so that the page knows whether to try again. */
 function refuse(response: ServerResponse, error: unknown): void {
   const known = error instanceof DaybookError ? error : undefined;
-  if (known === undefined) process.stderr.write(`backend: ${String(error)}\n`);
+  if (known === undefined && !(error instanceof URIError))
+    process.stderr.write(`backend: ${String(error)}\n`);
   if (response.headersSent) response.destroy();
   else if (error instanceof URIError) send(response, 400, { error: "This is no path." });
   else if (known === undefined) send(response, 500, { error: "Something went wrong." });

@@ -1,6 +1,5 @@
 import type { Daybook } from "@daybook/client";
 import { useDaybookChat, useOpenSession } from "@daybook/react";
-import type { UIMessage } from "ai";
 import { fetchToken, type Me, patiently } from "./backend.js";
 import { Composer } from "./composer.js";
 import { Connection, OfflineNote } from "./connection.js";
@@ -40,7 +39,7 @@ export function Chat({ id, title, me, daybook }: ChatProps): React.ReactNode {
         <Connection status={chat.connection} />
       </header>
       <OfflineNote status={chat.connection} />
-      <div className="scroller" ref={scroll.scroller} tabIndex={0} aria-label="Messages">
+      <div className="scroller" ref={scroll.scroller} tabIndex={0} role="region" aria-label="Messages">
         <div className="column" ref={scroll.content} role="log" aria-busy={isBusy || isLoading}>
           {hasOlder && <p className="older">{isLoadingOlder ? "Reading what was before…" : "…"}</p>}
           {!isLoading && messages.length === 0 && <Welcome cast={me.cast} ask={send} />}
@@ -52,7 +51,7 @@ export function Chat({ id, title, me, daybook }: ChatProps): React.ReactNode {
             originOf={chat.originOf}
           />
           <Trouble error={error} clear={chat.clearError} />
-          {canAnswerAgain(messages, status) && (
+          {!isBusy && messages.some(({ role }) => role === "user") && (
             <button className="again" onClick={() => void chat.regenerate()}>
               <AgainIcon /> Answer again
             </button>
@@ -90,8 +89,4 @@ function Trouble({
       {error.message} <button onClick={clear}>All right</button>
     </p>
   );
-}
-
-function canAnswerAgain(messages: readonly UIMessage[], status: string): boolean {
-  return messages.at(-1)?.role === "assistant" && (status === "ready" || status === "error");
 }

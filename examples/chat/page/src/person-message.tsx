@@ -19,15 +19,12 @@ export function PersonMessage({
   isPending,
 }: PersonMessageProps): React.ReactNode {
   const isOwn = actor === undefined || actor === `user:${me.id}`;
+  const name = isOwn ? "You" : nameOf(actor);
   return (
-    <article
-      className={isOwn ? "person own" : "person"}
-      data-pending={isPending}
-      aria-label={isOwn ? "You" : "Somebody"}
-    >
+    <article className={isOwn ? "person own" : "person"} data-pending={isPending} aria-label={name}>
       <div className="words">{textOf(message)}</div>
       <p className="under">
-        {!isOwn && <span>{nameOf(actor)}</span>}
+        {!isOwn && <span>{name}</span>}
         {isPending ? (
           <span className="waiting">
             <ClockIcon /> waits to be sent
