@@ -3,6 +3,7 @@ import { chunkOf, isStop } from "@daybook/client/ai";
 import type { UIMessage, UIMessageChunk } from "ai";
 import type { Answer } from "./answer.js";
 import { ChatLog } from "./chat-log.js";
+import { messageChunks } from "./message-chunks.js";
 import { readNothing } from "./standing-of.js";
 
 /** One of the answers in a session. */
@@ -11,6 +12,8 @@ export interface AnswerChoice {
   readonly isWanted: (answer: Pick<Answer<UIMessage>, "firstSeq">) => boolean;
   /** A `chat.stop` after this seq ends it. */
   readonly after: number;
+  /** Nobody knows yet what the message was that it goes on with. */
+  readonly isResumed?: boolean;
 }
 
 /**
@@ -23,16 +26,19 @@ export interface AnswerChoice {
 export async function* answerChunks(
   session: Session,
   events: readonly SessionEvent[],
-  { isWanted, after }: AnswerChoice,
+  { isWanted, after, isResumed = false }: AnswerChoice,
   signal: AbortSignal,
 ): AsyncGenerator<UIMessageChunk, void, undefined> {
   const log = new ChatLog<UIMessage>(readNothing);
   let answer: Answer<UIMessage> | undefined;
   for await (const event of following(session, events, signal)) {
-    const written = log.push(event)?.answer;
+    const entry = log.push(event);
+    const written = entry?.answer;
     if (chunkOf(event) !== undefined && written !== undefined) {
-      if (answer === undefined && isWanted(written)) answer = written;
+      const isFirst = answer === undefined && isWanted(written);
+      if (isFirst) answer = written;
       if (answer === written && written.newest !== undefined) yield written.newest;
+      if (isFirst && isResumed && entry?.message !== undefined) yield* messageChunks(entry.message);
     }
     if (answer?.isOpen === false) return;
     const isStopped = event.seq > after && isStop(event, answer?.actor ?? "");

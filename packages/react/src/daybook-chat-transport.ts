@@ -148,9 +148,13 @@ async function inputsOf<Message extends UIMessage>(
 function openAnswerIn(events: readonly SessionEvent[]): AnswerChoice | undefined {
   const { status, askedSeq, written } = standingOf(events);
   if (written !== undefined)
-    return { after: written.firstSeq, isWanted: ({ firstSeq }) => firstSeq === written.firstSeq };
+    return {
+      after: written.firstSeq,
+      isWanted: ({ firstSeq }) => firstSeq === written.firstSeq,
+      isResumed: true,
+    };
   if (status !== "submitted") return undefined;
-  return { after: askedSeq, isWanted: ({ firstSeq }) => firstSeq > askedSeq };
+  return { after: askedSeq, isWanted: ({ firstSeq }) => firstSeq > askedSeq, isResumed: true };
 }
 
 /** @returns the seq of the last event */

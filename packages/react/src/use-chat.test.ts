@@ -239,6 +239,52 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
     expect(messages[1]?.parts).toEqual(JSON.parse(JSON.stringify(parts)));
   });
 
+  test("goes on after a reload with an answer that goes on with a message", async () => {
+    const says = await agent();
+    const session = await here.session(id);
+    const tool = { type: "tool-locate", toolCallId: "t", input: {} };
+    const ask = (message: object): Promise<unknown> =>
+      session.append({ type: "chat.user.message", payload: { kind: "chat.user.message", message } });
+    await ask({ id: "u1", role: "user", parts: [{ type: "text", text: "Where am I?" }] });
+    await says(
+      { type: "start", messageId: "a1" },
+      { type: "tool-input-available", toolCallId: "t", toolName: "locate", input: {} },
+      { type: "finish" },
+    );
+    const found = { ...tool, state: "output-available", output: "Bern" };
+    await ask({ id: "a1", role: "assistant", parts: [{ type: "text", text: "Let me see. " }, found] });
+    await says({ type: "start", messageId: "a1" }, { type: "text-start", id: "0" }, ...words("In "));
+    const transport = new DaybookChatTransport({ session });
+    const messages = await transport.loadMessages();
+    expect(said({ messages })).toEqual(["user: Where am I?"]);
+    using chat = openChat(session, { messages, resume: true });
+    await chat.until("it goes on", (now) => said(now)[1] === "assistant: Let me see. In ");
+    await says(...words("Bern."), ...ENDING);
+    await chat.until("it is whole", ({ status }) => status === "ready");
+    expect(said(chat.now)).toEqual(["user: Where am I?", "assistant: Let me see. In Bern."]);
+    expect(chat.now.messages[1]?.parts[1]).toMatchObject(found);
+    expect(chat.now.messages.map((message) => message.id)).toEqual(["u1", "a1"]);
+  });
+
+  test("with stopOnAbort off, a component that goes away stops nothing, and the transport does", async () => {
+    const says = await agent();
+    const session = await here.session(id);
+    const transport = new DaybookChatTransport({ session, stopOnAbort: false });
+    {
+      using chat = open(() => useChat({ transport }));
+      await chat.until("it is there", ({ status }) => status === "ready");
+      void chat.now.sendMessage({ text: "Count." });
+      await eventually("it is sent", async () => (await types()).length === 1);
+      await says(...beginning("a1"), ...words("One "));
+      await chat.until("it is written", ({ status }) => status === "streaming");
+      await chat.now.stop();
+    }
+    await says(...words("two "));
+    expect(await types()).toEqual(["chat.user.message"]);
+    await transport.stop();
+    expect(await types()).toEqual(["chat.user.message", "chat.stop"]);
+  });
+
   test("shows what it was refused for, and the next message goes through", async () => {
     const session = await here.session(id);
     using chat = openChat(session);
