@@ -447,6 +447,35 @@ describe("runAgent", () => {
     expect(typesOf(await all(user)).filter((type) => type === "abort")).toHaveLength(1);
   });
 
+  test("a worker that is taken over and hears nothing of it is refused, and ends", async () => {
+    const id = newId();
+    const user = await open(id, "user", "alice");
+    await say(user, "one");
+    let isDeaf = false;
+    class Deafened extends WebSocket {
+      override emit(name: string, ...args: unknown[]): boolean {
+        return isDeaf && name === "message" ? true : super.emit(name, ...args);
+      }
+    }
+    await using daybook = new Daybook({ baseUrl: server.url, WebSocket: Deafened });
+    const model = controlled();
+    const start = words("I was ", "about to ", "say it.");
+    model.send(...start.slice(0, 3));
+    const deaf = run(await daybook.session({ id, identity: daybook.agent({ id: "echo" }) }), ({ record }) =>
+      record(model.stream),
+    );
+    await eventually("half an answer", async () => typesOf(await all(user)).includes("text-delta"));
+    isDeaf = true;
+    const next = run(await open(id, "agent", "echo"), echo);
+    await eventually("an answer", async () => (await answers(user)).includes("You said: one"));
+    model.send(...start.slice(3));
+    await expect(within("the one before ended", deaf.ended)).rejects.toMatchObject({
+      code: "state_conflict",
+    });
+    await next.end();
+    expect(await answers(user)).toEqual(["I was ", "You said: one"]);
+  });
+
   test("stopped: the answer ends with abort, the question counts as handled, the next one is answered", async () => {
     const id = newId();
     const user = await open(id, "user", "alice");

@@ -118,9 +118,13 @@ export class Consumer {
   /** Why this worker has to end, if the event says that another one has begun. */
   takenOverBy(event: SessionEvent): DaybookError | undefined {
     if (!this.isClaim(event) || this.claimSeq === undefined || event.seq <= this.claimSeq) return undefined;
-    return new DaybookError(
-      "state_conflict",
-      `Another worker has taken over as ${this.name} (seq ${event.seq}).`,
-    );
+    return this.lost(`seq ${event.seq}`);
+  }
+
+  /** The end of this worker. */
+  lost(how: string, cause?: unknown): DaybookError {
+    return new DaybookError("state_conflict", `Another worker has taken over as ${this.name} (${how}).`, {
+      cause,
+    });
   }
 }

@@ -155,7 +155,7 @@ class Recorder {
   /** What is behind a refusal would wait for ever. */
   private failed(error: DaybookError): void {
     this.failure ??= error;
-    // Somebody else has written under these numbers: whatever still waits is void.
+    // Whatever still waits is void.
     if (isFenced(error)) this.session.discard("all");
     else if (!isFinal(error)) this.session.discard();
   }
@@ -199,7 +199,8 @@ class Recorder {
   }
 }
 
-function isFenced({ code }: DaybookError): boolean {
+/** Somebody else has written under these numbers. */
+export function isFenced({ code }: DaybookError): boolean {
   return code.startsWith("producer_");
 }
 

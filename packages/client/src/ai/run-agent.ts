@@ -8,6 +8,7 @@ import { readChat } from "./read-chat.js";
 import { type MessageReader, readMessages } from "./read-messages.js";
 import {
   type ChunkStream,
+  isFenced,
   isFinal,
   type RecordedMessage,
   type RecordOptions,
@@ -100,8 +101,10 @@ async function runTurn(run: Run, event: SessionEvent, message: MessageLike): Pro
   } catch (error) {
     if (signal.reason instanceof DaybookError) throw signal.reason;
     if (turn.unrecorded.has(error)) {
+      const failure = asDaybookError(error);
+      if (isFenced(failure)) throw consumer.lost("seen by its refusal", failure);
       // Its message has ended with an error, unless nobody can write here any more. It would fail again in the same way.
-      if (isFinal(asDaybookError(error))) throw error;
+      if (isFinal(failure)) throw failure;
       await consumer.advance(event.seq);
       report(error, turn, options);
     } else if (consumer.seq < event.seq) await turn.record(failing(error));
