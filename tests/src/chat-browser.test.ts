@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
 import { eventually } from "@daybook/test-kit";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { TestBrowser } from "./support/browser.js";
 import { buildChatPage, ChatApp, ChatExample } from "./support/chat-app.js";
 import { ChatPage } from "./support/chat-page.js";
@@ -20,6 +20,8 @@ const open = async <Part extends AsyncDisposable>(part: Promise<Part>): Promise<
   return part;
 };
 const origins = new Set<string>();
+/** What pages have thrown and nobody caught. */
+const complaints: string[] = [];
 beforeAll(async () => {
   [pageFolder, model] = await Promise.all([buildChatPage(), open(GatedModel.start())]);
   [app, browser] = await Promise.all([
@@ -27,6 +29,7 @@ beforeAll(async () => {
     open(TestBrowser.start()),
   ]);
   await isPerson(browser, "amber-heron-1");
+  browser.context.on("weberror", (thrown) => complaints.push(String(thrown.error())));
   browser.context.on("request", (request) => origins.add(new URL(request.url()).origin));
 });
 afterAll(() => Promise.all(opened.map((part) => part[Symbol.asyncDispose]())));
@@ -52,9 +55,16 @@ let chat: ChatPage;
 beforeEach(async () => {
   await goOnline();
   await Promise.all(browser.context.pages().map((page) => page.close()));
-  chat = await ChatPage.open(browser.context, app.url);
-  await chat.begin();
+  chat = await ChatPage.open(browser.context, await newChat());
 });
+afterEach(() => expect(complaints).toEqual([]));
+
+/** A chat of a test's own. */
+async function newChat(): Promise<string> {
+  const headers = { cookie: "person=amber-heron-1" };
+  const answer = await fetch(`${app.url}/api/chats`, { method: "POST", headers });
+  return `${app.url}#${((await answer.json()) as { readonly id: string }).id}`;
+}
 
 /** Asks one agent, and lets it begin its answer. */
 async function beginAnswer(): ReturnType<GatedModel["next"]> {

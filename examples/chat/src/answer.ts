@@ -12,6 +12,8 @@ import { modelOf } from "./model.js";
 import { TOOLS } from "./tools.js";
 
 const STEPS_MAX = 8;
+/** What a model is told of what was said before. */
+const MESSAGES_MAX = 40;
 
 type Message = UIMessage<{ readonly agent?: string } | undefined>;
 
@@ -39,7 +41,7 @@ export async function answer(part: Part, turn: AgentTurn): Promise<void> {
 
 /** To an agent, its own answers are the assistant's; what others said, it is told. */
 function promptOf(part: Part, messages: readonly Message[]): Promise<ModelMessage[]> {
-  const told = messages.map((message): Message => {
+  const told = messages.slice(-MESSAGES_MAX).map((message): Message => {
     const { metadata, role } = message;
     if (role !== "assistant" || metadata?.agent === part.id) return message;
     const name = CAST.find(({ id }) => id === metadata?.agent)?.name ?? "Somebody";

@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { PUBLIC_URL } from "./connect.js";
 
 export interface PageServer {
   readonly serve: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
@@ -15,6 +16,18 @@ const TYPES: Readonly<Record<string, string>> = {
   ".css": "text/css; charset=utf-8",
   ".svg": "image/svg+xml",
   ".woff2": "font/woff2",
+};
+
+/** The page is made of what comes from here, speaks with Daybook beside, and stands in nobody else's. */
+const HEADERS = {
+  "content-security-policy": [
+    "default-src 'self'",
+    `connect-src 'self' ${PUBLIC_URL} ${PUBLIC_URL.replace(/^http/, "ws")}`,
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+  ].join("; "),
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
 };
 
 /**
@@ -57,6 +70,7 @@ function fromFolder(folder: string): PageServer["serve"] {
     // Vite names what it builds by its content.
     const isForEver = name.startsWith("/assets/");
     response.writeHead(200, {
+      ...HEADERS,
       "content-type": TYPES[extname(file)] ?? "application/octet-stream",
       "cache-control": isForEver ? "public, max-age=31536000, immutable" : "no-cache",
     });

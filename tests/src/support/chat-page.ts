@@ -90,9 +90,14 @@ export class ChatPage {
   }
 
   /** When a text was there to be seen, from the moment on in which the page was asked for. */
-  async shownAfterMs(text: string): Promise<number> {
-    const shown = `document.body.innerText.includes(${JSON.stringify(text)}) && performance.now()`;
-    return (await this.page.waitForFunction<number>(shown)).jsonValue();
+  shownAfterMs(text: string): Promise<number> {
+    return this.page.evaluate<number>(`new Promise((resolve) => {
+      const look = () =>
+        document.body.innerText.includes(${JSON.stringify(text)})
+          ? resolve(performance.now())
+          : requestAnimationFrame(look);
+      look();
+    })`);
   }
 
   /**
