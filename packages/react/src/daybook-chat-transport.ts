@@ -41,11 +41,8 @@ export class DaybookChatTransport<Message extends UIMessage = UIMessage> impleme
 
   /** Appends the newest message. @returns the answer to it, chunk by chunk as it is written */
   readonly sendMessages = async (options: SendOptions<Message>): Promise<ReadableStream<UIMessageChunk>> => {
-    const { chatId, abortSignal } = options;
-    const session = await this.sessionOf(chatId);
-    const after = await append(session, await inputsOf(session, options));
-    const choice = { after, isWanted: ({ firstSeq }: { readonly firstSeq: number }) => firstSeq > after };
-    return this.streamOf(session, await newestTurns(session), choice, abortSignal);
+    const answer = await unlessAborted(this.ask(options), options.abortSignal);
+    return answer ?? new ReadableStream({ start: (controller) => controller.close() });
   };
 
   /** @returns the answer that is being written, from its beginning; null if none is */
@@ -53,15 +50,7 @@ export class DaybookChatTransport<Message extends UIMessage = UIMessage> impleme
     options: ReconnectOptions<Message>,
   ): Promise<ReadableStream<UIMessageChunk> | null> => {
     const { chatId, abortSignal } = options as typeof options & { readonly abortSignal?: AbortSignal };
-    const count = (this.resumed.get(chatId) ?? 0) + 1;
-    this.resumed.set(chatId, count);
-    const session = await this.sessionOf(chatId);
-    const events = await newestTurns(session);
-    const choice = openAnswerIn(events);
-    if (choice === undefined) return null;
-    // Who resumes anew has given up what was resumed before, and stops nothing.
-    const isGivenUp = (): boolean => this.resumed.get(chatId) !== count;
-    return this.streamOf(session, events, choice, abortSignal, isGivenUp);
+    return (await unlessAborted(this.resume(chatId, abortSignal), abortSignal)) ?? null;
   };
 
   /**
@@ -72,14 +61,37 @@ export class DaybookChatTransport<Message extends UIMessage = UIMessage> impleme
    */
   async loadMessages(chatId = ""): Promise<Message[]> {
     const { entries, standing } = await readChat<Message>(await newestTurns(await this.sessionOf(chatId)));
+    const resumed = standing.written;
     return entries
-      .filter(({ answer }) => answer === undefined || !standing.isWritten(answer))
+      .filter(({ answer }) => answer === undefined || answer !== resumed)
       .flatMap(({ message }) => message ?? []);
   }
 
   /** Stops the answers that are being written, for everybody. */
   async stop(chatId = ""): Promise<void> {
     await append(await this.sessionOf(chatId), [STOP_INPUT]);
+  }
+
+  private async ask(options: SendOptions<Message>): Promise<ReadableStream<UIMessageChunk>> {
+    const session = await this.sessionOf(options.chatId);
+    const after = await append(session, await inputsOf(session, options));
+    const choice = { after, isWanted: ({ firstSeq }: { readonly firstSeq: number }) => firstSeq > after };
+    return this.streamOf(session, await newestTurns(session), choice, options.abortSignal);
+  }
+
+  private async resume(
+    chatId: string,
+    abortSignal: AbortSignal | undefined,
+  ): Promise<ReadableStream<UIMessageChunk> | undefined> {
+    const count = (this.resumed.get(chatId) ?? 0) + 1;
+    this.resumed.set(chatId, count);
+    const session = await this.sessionOf(chatId);
+    const events = await newestTurns(session);
+    const choice = openAnswerIn(events);
+    if (choice === undefined) return undefined;
+    // Who resumes anew has given up what was resumed before, and stops nothing.
+    const isGivenUp = (): boolean => this.resumed.get(chatId) !== count;
+    return this.streamOf(session, events, choice, abortSignal, isGivenUp);
   }
 
   private streamOf(
@@ -125,6 +137,22 @@ export class DaybookChatTransport<Message extends UIMessage = UIMessage> impleme
     }
     return found;
   }
+}
+
+/**
+ * What comes of a promise; undefined as soon as the signal aborts. The rest of it goes on: what was to be sent is sent, if
+ * only later, and then finds that it was aborted.
+ */
+function unlessAborted<Value>(
+  promise: Promise<Value>,
+  signal: AbortSignal | undefined,
+): Promise<Value | undefined> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => resolve(undefined);
+    if (signal?.aborted === true) abort();
+    signal?.addEventListener("abort", abort);
+    promise.then(resolve, reject).finally(() => signal?.removeEventListener("abort", abort));
+  });
 }
 
 /** What is to be appended, so that the newest message is answered. */

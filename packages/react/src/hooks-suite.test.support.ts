@@ -2,6 +2,7 @@ import { Client, Page, type Reacts } from "./page.test.support.js";
 import type { SessionEvent } from "@daybook/client";
 import { eventually, startServer, type TestServer } from "@daybook/test-kit";
 import type { UIMessage } from "ai";
+import type { ReactNode } from "react";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { loadChat } from "./load-chat.js";
 import { beginning, ENDING, Script, textOf, words } from "./session-events.test.support.js";
@@ -148,6 +149,27 @@ export function describeHooks(reacts: Reacts): void {
       await shown.until("the second", ({ events }) => events.length === 5);
       const mixed = shown.renders.filter((now) => now.which === 1 && now.events.length === 3);
       expect(mixed).toEqual([]);
+    });
+
+    test("useOpenSession throws what it could not be opened for where it is rendered", async () => {
+      const { Component, createElement } = reacts.React;
+      class Boundary extends Component<{ readonly children?: ReactNode }> {
+        override readonly state: { readonly failed?: Error } = {};
+        static getDerivedStateFromError = (failed: Error): object => ({ failed });
+        override render = (): ReactNode => this.state.failed?.message ?? this.props.children;
+      }
+      const Opening = (): ReactNode => {
+        useOpenSession(() => Promise.reject(new Error("No token for you.")), []);
+        return "opening";
+      };
+      vi.mocked(console.error).mockImplementation(() => undefined);
+      using shown = page(
+        () => undefined,
+        () => createElement(Boundary, null, createElement(Opening)) as never,
+      ).open();
+      await eventually("it is told", () => shown.container.textContent === "No token for you.");
+      // React logs what a boundary has caught.
+      vi.mocked(console.error).mockClear();
     });
 
     test("useOpenSession opens a session for as long as it is used", async () => {

@@ -17,7 +17,7 @@ Object.assign(globalThis, { window, document, navigator, IS_REACT_ACT_ENVIRONMEN
 /** The parts of a React that tests need, of whichever version. */
 export interface Reacts {
   readonly name: string;
-  readonly React: Pick<typeof React, "createElement" | "StrictMode" | "useEffect" | "version">;
+  readonly React: Pick<typeof React, "Component" | "createElement" | "StrictMode" | "useEffect" | "version">;
   readonly client: Pick<typeof ReactDomClient, "createRoot" | "hydrateRoot">;
   readonly server: Pick<typeof ReactDomServer, "renderToString">;
 }
@@ -104,18 +104,21 @@ class NoSocket extends WebSocket {
 export class Client implements AsyncDisposable {
   readonly requests: string[] = [];
   readonly daybook: Daybook;
+  /** No request gets through; of sockets, as it was at the beginning. */
+  isOffline: boolean;
 
   constructor(
     private readonly server: Pick<TestServer, "url">,
     { store, isOffline = false }: { readonly store?: Store; readonly isOffline?: boolean } = {},
   ) {
+    this.isOffline = isOffline;
     this.daybook = new Daybook({
       baseUrl: server.url,
       WebSocket: isOffline ? NoSocket : WebSocket,
       store,
       fetch: (url, init) => {
         this.requests.push(`${init.method} ${url.slice(server.url.length)}`);
-        return isOffline ? Promise.reject(new TypeError("fetch failed")) : fetch(url, init);
+        return this.isOffline ? Promise.reject(new TypeError("fetch failed")) : fetch(url, init);
       },
     });
   }

@@ -1,6 +1,6 @@
 import { Client, Page } from "./page.test.support.js";
 import { useChat as useChatV6 } from "@ai-sdk/react";
-import type { Session } from "@daybook/client";
+import { memoryStore, type Session } from "@daybook/client";
 import { ASSISTANT_CHUNK } from "@daybook/client/ai";
 import { eventually, startServer, type TestServer } from "@daybook/test-kit";
 import { lastAssistantMessageIsCompleteWithToolCalls, type UIMessage, type UIMessageChunk } from "ai";
@@ -264,6 +264,25 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
     expect(said(chat.now)).toEqual(["user: Where am I?", "assistant: Let me see. In Bern."]);
     expect(chat.now.messages[1]?.parts[1]).toMatchObject(found);
     expect(chat.now.messages.map((message) => message.id)).toEqual(["u1", "a1"]);
+  });
+
+  test("stops waiting while there is no network, and what was asked is stopped when there is", async () => {
+    const store = memoryStore();
+    const token = await here.daybook.token({ id, identity: here.daybook.user({ id: "alice" }) });
+    const gate = here.with({ store, isOffline: true });
+    const session = gate.daybook.session({ token });
+    const chat = openChat(session);
+    await chat.until("it is there", ({ status }) => status === "ready");
+    void chat.now.sendMessage({ text: "Anybody?" });
+    await chat.until("it is asked", ({ status }) => status === "submitted");
+    await chat.now.stop();
+    await chat.until("it is stopped", ({ status }) => status === "ready");
+    expect(said(chat.now)).toEqual(["user: Anybody?"]);
+    gate.isOffline = false;
+    await eventually("it is stopped", async () => (await types()).length === 2);
+    expect(await types()).toEqual(["chat.user.message", "chat.stop"]);
+    chat[Symbol.dispose]();
+    await gate[Symbol.asyncDispose]();
   });
 
   test("with stopOnAbort off, a component that goes away stops nothing, and the transport does", async () => {
