@@ -95,6 +95,58 @@ describe("the port for gRPC", () => {
     expect((await client.call("health")).status).toBe("ok");
   });
 
+  it("answers calls in whatever pieces they come, and says what is wrong with those that are none", async () => {
+    const session = connectHttp2(`http://${server.grpcAddress}`);
+    const statusOf = async (
+      body: Buffer,
+      headers: Record<string, string> = {},
+      pieces = 1,
+    ): Promise<string> => {
+      const path = { ":method": "POST", ":path": `${SERVICE}/GetState`, te: "trailers" };
+      const stream = session.request({ ...path, "content-type": "application/grpc", ...headers });
+      let trailers: Record<string, unknown> = {};
+      stream.on("response", (head: object) => (trailers = { ...trailers, ...head }));
+      stream.on("trailers", (tail: object) => (trailers = { ...trailers, ...tail }));
+      stream.on("error", () => undefined);
+      stream.resume();
+      for (let piece = 0; piece < pieces; piece++) {
+        const size = Math.ceil(body.length / pieces);
+        stream.write(body.subarray(piece * size, (piece + 1) * size));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      stream.end();
+      await within("the call ends", once(stream, "close"));
+      return String(trailers["grpc-status"]);
+    };
+    const framed = (message: Buffer, { flag = 0, length = message.length } = {}): Buffer => {
+      const head = Buffer.from([flag, 0, 0, 0, 0]);
+      head.writeUInt32BE(length, 1);
+      return Buffer.concat([head, message]);
+    };
+    // Agent "a", key "k".
+    const good = Buffer.from([0x12, 1, 0x61, 0x1a, 1, 0x6b]);
+    expect(await statusOf(framed(good))).toBe("0");
+    expect(await statusOf(framed(good), {}, 11)).toBe("0");
+    expect(await statusOf(framed(good), { "grpc-encoding": "identity", "grpc-timeout": "20S" })).toBe("0");
+    expect(await statusOf(framed(good), { "content-type": "application/grpc+proto" })).toBe("0");
+    const large = Buffer.alloc(LIMITS.rpcRequestBytesMax + 1);
+    for (const [status, body, headers] of [
+      ["12", Buffer.alloc(0), {}],
+      ["12", Buffer.concat([framed(good), framed(good)]), {}],
+      ["3", framed(good, { length: 7 }), {}],
+      ["3", framed(good, { length: 5 }), {}],
+      ["3", framed(good, { flag: 1 }), {}],
+      ["3", framed(Buffer.from([0xff])), {}],
+      ["8", framed(large), {}],
+      ["12", framed(good), { "grpc-encoding": "snappy" }],
+      ["3", framed(good), { "grpc-timeout": "soon" }],
+    ] as const) {
+      const said = [body.length, headers];
+      expect([said, await statusOf(body, headers)]).toEqual([said, status]);
+    }
+    session.destroy();
+  });
+
   it("takes compressed requests, and refuses what they unpack to when it is too large", async () => {
     const gzip = {
       "grpc.default_compression_algorithm": compressionAlgorithms.gzip,

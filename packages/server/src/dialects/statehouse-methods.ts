@@ -1,7 +1,8 @@
-import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import { createContextKey } from "@connectrpc/connect";
 import { DaybookError, LIMITS } from "@daybook/protocol";
 import type { StateEntry } from "@daybook/engine";
 import { readAgentId, readAgentKey, readPrefix, invalidState } from "../service/state-names.js";
+import type { RpcContext } from "../http/grpc-unary.js";
 import type { AgentState, RecordPage } from "../service/agent-state.js";
 import type { Caller } from "../service/caller.js";
 import type { StagedTransactions } from "../service/staged-transactions.js";
@@ -38,27 +39,27 @@ export function statehouseMethods(parts: StatehouseParts, form: ValueForm) {
 
 function transactionMethods({ state, transactions }: StatehouseParts, form: ValueForm) {
   return {
-    beginTransaction: ({ timeoutMs }: In<Wire.BeginTransactionRequest>, context: HandlerContext) => ({
+    beginTransaction: ({ timeoutMs }: In<Wire.BeginTransactionRequest>, context: RpcContext) => ({
       txnId: transactions.begin(tenantOf(context), readTimeout(timeoutMs)),
     }),
-    write: (request: In<Wire.WriteRequest>, context: HandlerContext) => {
+    write: (request: In<Wire.WriteRequest>, context: RpcContext) => {
       if (request.value === undefined) throw invalidState("value is missing");
       const value = form.read(request.value);
       transactions.stage(tenantOf(context), request.txnId, { ...readTarget(request), value });
       return {};
     },
-    delete: (request: In<Wire.DeleteRequest>, context: HandlerContext) => {
+    delete: (request: In<Wire.DeleteRequest>, context: RpcContext) => {
       transactions.stage(tenantOf(context), request.txnId, readTarget(request));
       return {};
     },
-    commit: async ({ txnId }: In<Wire.CommitRequest>, context: HandlerContext) => {
+    commit: async ({ txnId }: In<Wire.CommitRequest>, context: RpcContext) => {
       const caller = callerOf(context);
       const { commitTs } = await transactions.commit(caller.principal.tenant, txnId, (transaction) =>
         state.commit(caller, transaction, { id: txnId }),
       );
       return { commitTs: BigInt(commitTs) };
     },
-    abort: ({ txnId }: In<Wire.AbortRequest>, context: HandlerContext) => {
+    abort: ({ txnId }: In<Wire.AbortRequest>, context: RpcContext) => {
       transactions.abort(tenantOf(context), txnId);
       return {};
     },
@@ -67,9 +68,9 @@ function transactionMethods({ state, transactions }: StatehouseParts, form: Valu
 
 function readMethods({ state }: StatehouseParts, form: ValueForm) {
   return {
-    getState: async (request: In<Wire.GetStateRequest>, context: HandlerContext) =>
+    getState: async (request: In<Wire.GetStateRequest>, context: RpcContext) =>
       recordAnswer(await state.get(callerOf(context), keyOf(request)), form),
-    getStateAtVersion: async (request: In<Wire.GetStateAtVersionRequest>, context: HandlerContext) => {
+    getStateAtVersion: async (request: In<Wire.GetStateAtVersionRequest>, context: RpcContext) => {
       const version = Number(request.version);
       const id = keyOf(request);
       return recordAnswer(
@@ -77,7 +78,7 @@ function readMethods({ state }: StatehouseParts, form: ValueForm) {
         form,
       );
     },
-    replay: async function* (request: In<Wire.ReplayRequest>, context: HandlerContext) {
+    replay: async function* (request: In<Wire.ReplayRequest>, context: RpcContext) {
       const bounds = {
         ...(request.startTs !== undefined && { start: Number(request.startTs) }),
         ...(request.endTs !== undefined && { end: Number(request.endTs) }),
@@ -100,7 +101,7 @@ function readMethods({ state }: StatehouseParts, form: ValueForm) {
 
 function listMethods({ state }: StatehouseParts, form: ValueForm) {
   return {
-    listKeys: async (request: In<Wire.ListKeysRequest>, context: HandlerContext) => {
+    listKeys: async (request: In<Wire.ListKeysRequest>, context: RpcContext) => {
       const keys: string[] = [];
       const bound = new AnswerBound();
       for await (const { key } of entries(state, request, { prefix: "", keysOnly: true }, context)) {
@@ -109,7 +110,7 @@ function listMethods({ state }: StatehouseParts, form: ValueForm) {
       }
       return { keys };
     },
-    scanPrefix: async (request: In<Wire.ScanPrefixRequest>, context: HandlerContext) => {
+    scanPrefix: async (request: In<Wire.ScanPrefixRequest>, context: RpcContext) => {
       const found: unknown[] = [];
       const bound = new AnswerBound();
       const wanted = { prefix: readPrefix(request.prefix), keysOnly: false };
@@ -145,7 +146,7 @@ async function* entries(
   state: AgentState,
   { namespace, agentId }: { readonly namespace: string; readonly agentId: string },
   wanted: { readonly prefix: string; readonly keysOnly: boolean },
-  context: HandlerContext,
+  context: RpcContext,
 ): AsyncGenerator<StateEntry> {
   const agent = readAgentId(namespace, agentId);
   const caller = callerOf(context);
@@ -195,10 +196,10 @@ function readTimeout(timeoutMs: bigint | undefined): number {
   throw invalidState(`timeout_ms is over ${LIMITS.transactionMsMax}, a day`);
 }
 
-function callerOf({ values }: HandlerContext): Caller {
+function callerOf({ values }: RpcContext): Caller {
   const caller = values.get(CALLER);
   if (caller === undefined) throw new Error("broken invariant: nobody was let in");
   return caller;
 }
 
-const tenantOf = (context: HandlerContext): string => callerOf(context).principal.tenant;
+const tenantOf = (context: RpcContext): string => callerOf(context).principal.tenant;

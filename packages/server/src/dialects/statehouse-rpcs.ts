@@ -1,4 +1,4 @@
-import { Code, ConnectError, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { LIMITS } from "@daybook/protocol";
@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import { type Authenticator, type TokenEnd, tokenEnded } from "../auth/authenticator.js";
 import { StatehouseService } from "../generated/statehouse/v1/statehouse_pb.js";
 import type { Access } from "../http/access.js";
+import type { RpcContext, UnaryRpc } from "../http/grpc-unary.js";
 import { asDaybookError } from "../http/send-error.js";
 import type { Metrics } from "../metrics.js";
 import { asConnectError } from "./rpc-errors.js";
@@ -25,6 +26,8 @@ export interface Rpc {
   readonly access: Access | undefined;
   readonly binary: UniversalHandler;
   readonly json: UniversalHandler;
+  /** The same as `binary`, if one message goes each way. */
+  readonly unary: UnaryRpc | undefined;
 }
 
 const READ: Access = { scope: "state:read", locked: "none" };
@@ -50,32 +53,49 @@ const ACCESS: Readonly<Record<RpcName, Access | undefined>> = {
 
 /** All rpcs, in both forms of their messages, for gRPC, gRPC-web and Connect. */
 export function statehouseRpcs(options: RpcOptions): Rpc[] {
-  const [binary, json] = [BINARY_FORM, JSON_FORM].map((form) => handlersOf(options, form));
+  const binary = methodsOf(options, BINARY_FORM);
+  const binaryHandlers = handlersOf(BINARY_FORM, binary);
+  const jsonHandlers = handlersOf(JSON_FORM, methodsOf(options, JSON_FORM));
   return (Object.keys(ACCESS) as RpcName[]).map((name) => {
     const path = `/${StatehouseService.typeName}/${StatehouseService.method[name].name}`;
-    const [one, other] = [binary?.get(path), json?.get(path)];
+    const [one, other] = [binaryHandlers.get(path), jsonHandlers.get(path)];
     if (one === undefined || other === undefined) throw new Error(`broken invariant: no handler for ${path}`);
-    return { path, access: ACCESS[name], binary: one, json: other };
+    return { path, access: ACCESS[name], binary: one, json: other, unary: unaryOf(name, binary) };
   });
 }
 
-function handlersOf(options: RpcOptions, form: ValueForm): Map<string, UniversalHandler> {
+type Methods = Readonly<Record<string, Method>>;
+
+function methodsOf(options: RpcOptions, form: ValueForm): Methods {
+  return Object.fromEntries(
+    Object.entries(statehouseMethods(options, form)).map(([name, method]) => [
+      name,
+      name === "replay" ? guardedStream(options, name, method) : guarded(options, name, method),
+    ]),
+  );
+}
+
+function handlersOf(form: ValueForm, methods: Methods): Map<string, UniversalHandler> {
   const router = createConnectRouter({
     readMaxBytes: LIMITS.rpcRequestBytesMax,
     // Requests may be compressed; answers are not: it costs more than it saves on the way to a machine nearby.
     acceptCompression: [compressionGzip],
     compressMinBytes: Number.MAX_SAFE_INTEGER,
   });
-  const methods: Record<string, unknown> = {};
-  for (const [name, method] of Object.entries(statehouseMethods(options, form))) {
-    methods[name] = name === "replay" ? guardedStream(options, name, method) : guarded(options, name, method);
-  }
   // The methods speak of values as this form has them, which generated types cannot say.
   router.service(form.service, methods as never);
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 }
 
-type Method = (request: never, context: HandlerContext) => unknown;
+function unaryOf(name: RpcName, methods: Methods): UnaryRpc | undefined {
+  const descriptor = BINARY_FORM.service.method[name];
+  const method = methods[name];
+  if (descriptor?.methodKind !== "unary" || method === undefined) return undefined;
+  const { input, output } = descriptor;
+  return { input, output, call: method as unknown as UnaryRpc["call"] };
+}
+
+type Method = (request: never, context: RpcContext) => unknown;
 
 /** Counts a call, and puts its errors into gRPC's terms. */
 function guarded(options: RpcOptions, name: string, method: Method): Method {

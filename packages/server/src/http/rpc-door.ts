@@ -8,6 +8,7 @@ import { CALLER } from "../dialects/statehouse-methods.js";
 import type { Rpc } from "../dialects/statehouse-rpcs.js";
 import { Query } from "../service/query.js";
 import type { Gate } from "./access.js";
+import { answerUnary, encodeGrpcMessage, isPlainGrpc } from "./grpc-unary.js";
 
 type RpcRequest = IncomingMessage | Http2ServerRequest;
 type RpcResponse = ServerResponse | Http2ServerResponse;
@@ -56,6 +57,13 @@ export class RpcDoor {
       const token = this.gate.tokenOf(request, NO_QUERY, rpc.access);
       contextValues.set(CALLER, await this.gate.admit(request, token, rpc.access, undefined));
     };
+    let body = behind(admit, request);
+    if (rpc.unary !== undefined && "stream" in request && "stream" in response && isPlainGrpc(request)) {
+      const context = { values: contextValues, signal: gone.signal, admit };
+      const rest = await answerUnary(rpc.unary, { request, response }, context);
+      if (rest === undefined) return;
+      body = rest;
+    }
     const header = headersOf(request);
     const handler = header.get("content-type")?.includes("json") === true ? rpc.json : rpc.binary;
     const answer = await handler({
@@ -63,7 +71,7 @@ export class RpcDoor {
       method: request.method ?? "",
       // Only its path and query are looked at.
       url: new URL(request.url ?? "/", "http://rpc").href,
-      ...{ header, contextValues, signal: gone.signal, body: behind(admit, request) },
+      ...{ header, contextValues, signal: gone.signal, body },
     });
     await send(corrected(answer), response);
   }
@@ -125,17 +133,14 @@ async function* withTrailer(body: AsyncIterable<Uint8Array>, trailer: Headers): 
   // Our own errors all name their code.
   if (trailer.get("grpc-status") === String(Code.Internal) && !trailer.has("daybook-error"))
     trailer.set("grpc-status", String(Code.InvalidArgument));
-  trailer.set("grpc-message", decodeURIComponent(message).replace(BEYOND_ASCII, encodeURIComponent));
+  trailer.set("grpc-message", encodeGrpcMessage(decodeURIComponent(message)));
 }
-
-/** What must be percent-encoded in a gRPC message, surrogates in pairs. */
-const BEYOND_ASCII = /[^ -~]+|%/gu;
 
 /** A body that is read only once its caller was let in; a refusal is told in the caller's own protocol. */
 async function* behind(
   admit: () => Promise<void>,
   body: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
+): AsyncIterable<Uint8Array> {
   try {
     await admit();
   } catch (error) {
