@@ -172,6 +172,7 @@ describe("a session bound with a token", () => {
     const token = await auth.mint(apiKey, id);
     const [listening, following] = [daybook.session({ token, cursor: Infinity }), daybook.session({ token })];
     const gaps: Gap[] = [];
+    expect(listening.snapshot()).toMatchObject({ lastSeq: 0, events: [] });
     for (const session of [listening, following]) session.on("gap", (gap) => void gaps.push(gap));
     const events = heard(listening);
     const followed: number[] = [];

@@ -1,5 +1,8 @@
 import type { SessionEvent } from "./wire.js";
 
+/** Ahead of every session: where the end is, the server says. */
+export const END = Number.MAX_SAFE_INTEGER;
+
 /** The newest events of a session that are kept in memory: contiguous, ending at the cursor. */
 export class EventWindow {
   private kept: SessionEvent[] = [];

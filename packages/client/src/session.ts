@@ -3,6 +3,7 @@ import { backoffMs } from "./backoff.js";
 import { CursorKeeper } from "./cursor-keeper.js";
 import { Emitter } from "./emitter.js";
 import { asDaybookError, DaybookError } from "./errors.js";
+import { END } from "./event-window.js";
 import { followEvents } from "./follow-events.js";
 import type { AppendResult } from "./append-answer.js";
 import { type AppendProgress, Outbox } from "./outbox.js";
@@ -23,8 +24,6 @@ import { TokenKeeper } from "./token-keeper.js";
 import type { EventPage, Gap, Identity, SessionEvent, SessionRecord } from "./wire.js";
 
 const PAGE_MAX = 1_000;
-/** Ahead of every session: the server answers where the end is, and it goes on from there. */
-const END = Number.MAX_SAFE_INTEGER;
 const CLOSE_MS = 10_000;
 
 /**
@@ -101,7 +100,9 @@ export class Session implements AsyncDisposable {
 
   /** The last seq that was seen: where the tail goes on. */
   get cursor(): number {
-    return this.tail.window.cursor;
+    const { cursor } = this.tail.window;
+    // Where that is has not been said yet.
+    return cursor === END ? 0 : cursor;
   }
 
   /**
@@ -276,7 +277,7 @@ export class Session implements AsyncDisposable {
     this.known ??= {
       ...this.standing(),
       events: [...this.tail.window.events],
-      lastSeq: this.tail.window.cursor,
+      lastSeq: this.cursor,
       pending: [...this.outbox.pending],
     };
     return this.known;

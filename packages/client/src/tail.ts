@@ -1,7 +1,7 @@
 import type { Connections } from "./connection.js";
 import type { Environment } from "./environment.js";
 import { type DaybookError, isObject } from "./errors.js";
-import { EventWindow } from "./event-window.js";
+import { END, EventWindow } from "./event-window.js";
 import type { TokenKeeper } from "./token-keeper.js";
 import { Topic } from "./topic.js";
 import type { Gap, SessionEvent } from "./wire.js";
@@ -52,6 +52,7 @@ export class Tail {
       joinPayload: () => ({ cursor: this.window.cursor, batch_size: BATCH_SIZE }),
       joined: ({ last_seq: lastSeq }) => {
         this.headAtJoin = typeof lastSeq === "number" ? lastSeq : 0;
+        if (this.window.cursor === END) this.window.reset(this.headAtJoin);
       },
       received: (event, payload) => this.received(event, payload),
     });
