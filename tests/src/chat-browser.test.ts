@@ -182,6 +182,7 @@ describe("everybody sees the same", () => {
     await chat.is("offline");
     await chat.ask("@tally Are you there?");
     await chat.page.getByText("waits to be sent").waitFor();
+    expect(await chat.page.getByText("The agents are reading").count()).toBe(0);
     tab.say("two, three.");
     tab.finish();
     await eventually("the rest is in the session", async () => (await saidIn(chat.id)).endsWith("three."));

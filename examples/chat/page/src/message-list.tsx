@@ -26,6 +26,8 @@ export function MessageList({
   const agentOf = (message: UIMessage): Agent => agentNamed(originOf(message).actor, me.cast);
   return turns.map(({ question, answers }, index) => {
     const isLast = index === turns.length - 1;
+    // Nobody reads what was not sent yet.
+    const isRead = isLast && isAwaited && question !== undefined && !originOf(question).isPending;
     return (
       <section className="turn" key={question?.id ?? answers[0]?.id}>
         {question !== undefined && <Question message={question} me={me} {...originOf(question)} />}
@@ -43,7 +45,7 @@ export function MessageList({
             ))}
           </div>
         )}
-        {isLast && isAwaited && answers.length === 0 && <p className="awaited">The agents are reading…</p>}
+        {isRead && answers.length === 0 && <p className="awaited">The agents are reading…</p>}
       </section>
     );
   });
