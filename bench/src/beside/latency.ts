@@ -3,7 +3,7 @@ import { showNumber } from "../row.js";
 import { measureAppends } from "./appends.js";
 import { type BesideContext, compare, type Variant } from "./beside-context.js";
 import type { Comparison, Measure, Round } from "./comparison.js";
-import type { Contender } from "./contender.js";
+import { type Contender, NotOffered } from "./contender.js";
 import { daybookAtMost } from "./goals.js";
 
 /** Each session is followed over a WebSocket of its own. */
@@ -43,7 +43,7 @@ export async function readYourWrites(context: BesideContext): Promise<Comparison
       const peak = peaks.get(contender);
       if (peak === undefined) throw new Error("its peak could not be measured");
       const rate = rateOf(peak);
-      if (rate > peak / 2) throw new Error(`takes ${showNumber(peak)} events/s at most`);
+      if (rate > peak / 2) throw new NotOffered(`takes ${showNumber(peak)} events/s at most`);
       return measureSeen(context, contender, { prefix: `${name.slice(0, 4)}${round}-`, rate });
     },
   });
