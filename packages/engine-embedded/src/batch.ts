@@ -23,35 +23,76 @@ import type { LiveLog } from "./live-log.js";
 const FRAME_BYTES_MAX = 64 * 1024;
 const FRAME_EVENTS_MAX = 256;
 
-/** So much memory is asked for at once: fresh memory is dear, and a reader that holds an event holds all of it. */
-const SCRATCH_BYTES = 256 * 1024;
+/** So much memory is asked for at once. */
+const SLAB_BYTES = 256 * 1024;
+/** Kept for the next batches although nothing needs them: a burst's worth. */
+const FREE_SLABS_MAX = 64;
 
-/** Where batches are filled: one behind the other in one buffer, until it is full and a fresh one begins. */
+/** Memory for some batches in a row. */
+class Slab {
+  /** Those that are not let go of. */
+  batches = 0;
+
+  constructor(readonly bytes = Buffer.allocUnsafeSlow(SLAB_BYTES)) {}
+}
+
+/**
+ * Where batches are filled: one behind the other in a slab, until it is full and the next one begins. A slab whose
+ * batches are all let go of is used again: V8 looks through the whole heap each time 64 MiB of buffers were made.
+ */
 export class Scratch {
-  bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  private slab = new Slab();
+  private readonly free: Slab[] = [];
   /** Where the batch that is being filled begins. */
   start = 0;
+
+  get bytes(): Buffer {
+    return this.slab.bytes;
+  }
 
   /** Makes room for `count` bytes of the batch, `used` of which are written. */
   reserve(count: number, used: number): void {
     if (this.start + count <= this.bytes.length) return;
-    const moved = Buffer.allocUnsafeSlow(count <= SCRATCH_BYTES / 2 ? SCRATCH_BYTES : count * 2);
-    this.bytes.copy(moved, 0, this.start, this.start + used);
-    this.bytes = moved;
-    this.start = 0;
+    const isUsual = count <= SLAB_BYTES / 2;
+    const { slab, start } = this;
+    this.leaveFor(isUsual ? (this.free.pop() ?? new Slab()) : new Slab(Buffer.allocUnsafeSlow(count * 2)));
+    slab.bytes.copy(this.bytes, 0, start, start + used);
   }
 
   /** Hands over the batch; the next one begins behind it. */
-  take(length: number): Buffer {
-    const taken = this.bytes.subarray(this.start, this.start + length);
+  take(length: number): SealedBytes {
+    const { slab } = this;
+    const bytes = slab.bytes.subarray(this.start, this.start + length);
+    slab.batches++;
     this.start += length;
-    // The rest of a rare huge buffer would be held as long as any small batch in it.
-    if (this.bytes.length > SCRATCH_BYTES) {
-      this.bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
-      this.start = 0;
-    }
-    return taken;
+    // The rest of a rare huge slab would be held as long as any small batch in it.
+    if (slab.bytes.length > SLAB_BYTES) this.leaveFor(this.free.pop() ?? new Slab());
+    return { bytes, letGo: () => this.letGoOf(slab) };
   }
+
+  private letGoOf(slab: Slab): void {
+    slab.batches--;
+    if (slab !== this.slab) this.keep(slab);
+  }
+
+  private leaveFor(next: Slab): void {
+    const { slab } = this;
+    this.slab = next;
+    this.start = 0;
+    this.keep(slab);
+  }
+
+  /** For later, if nobody reads it any more. */
+  private keep(slab: Slab): void {
+    const isFree = slab.batches === 0 && slab.bytes.length === SLAB_BYTES;
+    if (isFree && this.free.length < FREE_SLABS_MAX) this.free.push(slab);
+  }
+}
+
+/** A batch's bytes, until they are let go of: then others may be written there. */
+interface SealedBytes {
+  readonly bytes: Buffer;
+  letGo(): void;
 }
 
 /** What becomes readable of a log's header when a batch is durable. */
@@ -63,8 +104,8 @@ interface HeaderChange {
 
 /** Everything that will be written and synced as one. */
 export class Batch {
-  /** The whole batch once sealed; until then its place in the scratch buffer can change. */
-  sealed: Buffer | undefined;
+  /** The whole batch once sealed; until then its place in the scratch memory can change. */
+  private sealed: SealedBytes | undefined;
   /** The logs that change in it, each once. */
   readonly logs: LiveLog[] = [];
   readonly headerChanges: HeaderChange[] = [];
@@ -77,6 +118,9 @@ export class Batch {
   succeed!: () => void;
   fail!: (error: Error) => void;
   private heads: (Head | undefined)[] = [];
+  /** Its blocks that readers may ask for. */
+  private blocksLeft = 0;
+  private isLetGo = false;
   private frames = 0;
   private length = BATCH_HEADER_BYTES;
 
@@ -123,18 +167,19 @@ export class Batch {
   /** Finishes the batch's bytes. Nothing can be added any more, and what its logs are now is what it makes readable. */
   seal(): Buffer {
     this.sealed = this.scratch.take(this.length);
-    writeBatchHeader(this.sealed, {
+    writeBatchHeader(this.sealed.bytes, {
       segment: this.segment,
       batch: this.number,
       bodyBytes: this.length - BATCH_HEADER_BYTES,
       frames: this.frames,
     });
     this.heads = this.logs.map((log) => log.head);
-    return this.sealed;
+    return this.sealed.bytes;
   }
 
   /** Lets readers see it. */
   publish(): void {
+    this.blocksLeft = this.blocks.length;
     for (const [index, log] of this.logs.entries()) {
       log.durableHead = this.heads[index];
       // A log must not keep its last batch, bytes and all, in memory.
@@ -148,15 +193,27 @@ export class Batch {
 
   /** Its blocks stay in memory for long, and with them its bytes. Of the rest nothing is needed once it is readable. */
   letGo(): void {
+    if (this.blocksLeft === 0) this.letGoOfBytes();
     this.logs.length = 0;
     this.blocks.length = 0;
     this.heads.length = 0;
     this.headerChanges.length = 0;
   }
 
+  /** One of its blocks left memory: nobody may read it any more. */
+  blockLeft(): void {
+    if (--this.blocksLeft === 0) this.letGoOfBytes();
+  }
+
+  private letGoOfBytes(): void {
+    this.sealed?.letGo();
+    this.isLetGo = true;
+  }
+
   /** Bytes of the batch, wherever they stand now. */
   slice(start: number, end: number): Buffer {
-    if (this.sealed !== undefined) return this.sealed.subarray(start, end);
+    if (this.isLetGo) throw new Error("broken invariant: a batch is read that was let go of");
+    if (this.sealed !== undefined) return this.sealed.bytes.subarray(start, end);
     const { bytes, start: begins } = this.scratch;
     return bytes.subarray(begins + start, begins + end);
   }

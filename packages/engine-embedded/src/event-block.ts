@@ -6,6 +6,7 @@ import type { LiveLog } from "./live-log.js";
 export interface BlockBytes {
   readonly number: number;
   slice(start: number, end: number): Buffer;
+  blockLeft(): void;
 }
 
 /** Blocks whose events are kept as objects. More than followers at the live end are behind each other. */
@@ -42,7 +43,10 @@ export class EventBlock {
   /** Only of durable blocks: the bytes of a batch move while it is being filled. */
   get events(): readonly StoredEvent[] {
     if (this.split !== undefined) return this.split;
-    this.split = this.pieces().map((bytes, index) => new StoredEvent(this.firstSeq + index, bytes));
+    // A copy: readers may hold events for long after their batch's memory was used again.
+    const own = Buffer.from(this.batch.slice(this.start, this.end));
+    const pieces = splitEvents(own, this.count);
+    this.split = pieces.map((bytes, index) => new StoredEvent(this.firstSeq + index, bytes));
     const longAgo = splitLast[splitNext];
     if (longAgo !== undefined) longAgo.split = undefined;
     splitLast[splitNext] = this;
@@ -52,10 +56,7 @@ export class EventBlock {
 
   /** One event's JSON, also of a block that is not durable yet. */
   json(seq: number): string {
-    return (this.pieces()[seq - this.firstSeq] as Buffer).toString("utf8");
-  }
-
-  private pieces(): Buffer[] {
-    return splitEvents(this.batch.slice(this.start, this.end), this.count);
+    const pieces = splitEvents(this.batch.slice(this.start, this.end), this.count);
+    return (pieces[seq - this.firstSeq] as Buffer).toString("utf8");
   }
 }

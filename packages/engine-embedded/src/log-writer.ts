@@ -187,11 +187,11 @@ export class LogWriter {
     this.options.events.batchDurable({ commits: batch.commits, events, bytes: bytes.length, syncMs });
   }
 
-  /** Where little is written, the one file that grows is enough. */
+  /** From a quarter of this segment on, so that it is whole at three quarters. Where little is written, none is needed. */
   private prepareNextSegment(): void {
     const { segmentBytes } = this.options.settings;
-    if (this.hasSpaceForSpare && this.segments.endOffset > segmentBytes / 4)
-      this.segments.prepareNext(segmentBytes);
+    const upTo = 2 * (this.segments.endOffset - segmentBytes / 4);
+    if (this.hasSpaceForSpare && upTo > 0) this.segments.prepareNext(segmentBytes, upTo);
   }
 
   private becameDurable(batch: Batch): void {

@@ -175,9 +175,9 @@ export class Segments {
     this.end += bytes.length;
   }
 
-  /** Has the file of the next segment made ahead, of this length. */
-  prepareNext(bytes: number): void {
-    this.spare.prepare(bytes);
+  /** Has the file of the next segment made ahead, of this length, by now as far as `upTo`. */
+  prepareNext(bytes: number, upTo: number): void {
+    this.spare.prepare(bytes, upTo);
   }
 
   /** Seals the last segment and begins the next; in the new one nothing is acknowledged before both are synced. */

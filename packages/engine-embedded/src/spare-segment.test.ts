@@ -3,6 +3,7 @@ import { FaultyStore } from "@daybook/test-kit";
 import { describe, expect, it, vi } from "vitest";
 import type { EmbeddedEngine } from "./engine.js";
 import { segmentName } from "./frame-format.js";
+import { SpareSegment } from "./spare-segment.js";
 
 const SETTINGS = { segmentBytes: 4_000 };
 
@@ -22,6 +23,21 @@ describe("the file of the next segment", () => {
     const end = await appendUntil(engine, next, () => store.files.names.includes(segmentName(2)));
     expect(store.files.bytes(segmentName(2))).toHaveLength(SETTINGS.segmentBytes);
     expect(await readAll(engine, "s")).toHaveLength(end - 1);
+  });
+
+  it("grows with the log that it is made for", async () => {
+    await using store = await FaultyStore.make();
+    const spare = new SpareSegment(store.files);
+    const bytes = 1024 * 1024;
+    spare.prepare(bytes, 1);
+    await vi.waitFor(() => expect(store.files.bytes("spare").length).toBeGreaterThan(0));
+    expect(await spare.take(segmentName(2), Buffer.alloc(1))).toBeUndefined();
+    const first = store.files.bytes("spare").length;
+    expect(first).toBeLessThan(bytes / 4);
+    spare.prepare(bytes, bytes);
+    await vi.waitFor(async () => expect(await spare.take(segmentName(2), Buffer.alloc(1))).toBeDefined());
+    expect(store.files.bytes(segmentName(2))).toEqual(Buffer.alloc(bytes));
+    await spare.close();
   });
 
   it("goes on being filled after a restart, and is gone after a clean stop when it was not used", async () => {

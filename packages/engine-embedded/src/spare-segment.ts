@@ -6,28 +6,37 @@ const PIECE_BYTES = 160 * 1024;
 
 /**
  * The file of the next segment, made ahead of time and full of zeros. To write over what is there already and sync it
- * takes half as long as to make a file longer: the file system has nothing to note in its journal.
+ * takes half as long as to make a file longer: the file system has nothing to note in its journal. It is made bit by
+ * bit while the log fills the segment before it: at once, its syncs would be felt.
  */
 export class SpareSegment {
-  private making: Promise<void> | undefined;
-  private ready: LogFile | undefined;
+  private file: LogFile | undefined;
+  /** How long it is, and how long it is to be by now. */
+  private length = 0;
+  private wanted = 0;
+  private isWhole = false;
+  private growing: Promise<void> | undefined;
   private closing = false;
 
   constructor(private readonly files: LogFiles) {}
 
-  /** Has one made in the background, unless there is one. It is a help only: if it fails, segments grow. */
-  prepare(bytes: number): void {
-    if (this.ready !== undefined || this.closing) return;
-    this.making ??= this.make(bytes)
+  /**
+   * Has the first `upTo` of its bytes made in the background, unless they are there. It is a help only: if it fails,
+   * segments grow.
+   */
+  prepare(bytes: number, upTo: number): void {
+    this.wanted = Math.min(bytes, upTo);
+    if (this.isWhole || this.length >= this.wanted || this.closing) return;
+    this.growing ??= this.grow(bytes)
       .catch(() => this.discard())
-      .finally(() => (this.making = undefined));
+      .finally(() => (this.growing = undefined));
   }
 
-  /** The spare file under its new name, beginning with `header`; undefined when there is none so far. */
+  /** The spare file under its new name, beginning with `header`; undefined when there is no whole one. */
   async take(name: string, header: Buffer): Promise<LogFile | undefined> {
-    const file = this.ready;
-    if (file === undefined) return undefined;
-    this.ready = undefined;
+    const { file } = this;
+    if (!this.isWhole || file === undefined) return undefined;
+    this.forget();
     await writeAll(file, header, 0);
     // Under its name it must never be found without its header.
     await file.sync();
@@ -38,8 +47,8 @@ export class SpareSegment {
   /** Leaves none behind. */
   async close(): Promise<void> {
     this.closing = true;
-    await this.making;
-    if (this.ready !== undefined) await this.discard();
+    await this.growing;
+    if (this.file !== undefined) await this.discard();
   }
 
   /** What a crash left: it may not be whole. */
@@ -47,25 +56,28 @@ export class SpareSegment {
     if ((await files.list()).includes(NAME)) await files.remove(NAME);
   }
 
-  private async make(bytes: number): Promise<void> {
-    const file = await this.files.open(NAME, "create");
-    try {
-      const zeros = Buffer.alloc(Math.min(PIECE_BYTES, bytes));
-      for (let at = 0; at < bytes && !this.closing; at += zeros.length) {
-        await writeAll(file, zeros.subarray(0, bytes - at), at);
-        await file.sync();
-      }
-    } catch (error) {
-      await file.close();
-      throw error;
+  private async grow(bytes: number): Promise<void> {
+    this.file ??= await this.files.open(NAME, "create");
+    const zeros = Buffer.alloc(Math.min(PIECE_BYTES, bytes));
+    while (this.length < this.wanted && !this.closing) {
+      const piece = zeros.subarray(0, bytes - this.length);
+      await writeAll(this.file, piece, this.length);
+      await this.file.sync();
+      this.length += piece.length;
     }
-    this.ready = file;
+    this.isWhole = this.length >= bytes;
   }
 
   private async discard(): Promise<void> {
-    const file = this.ready;
-    this.ready = undefined;
-    await file?.close();
+    const { file } = this;
+    this.forget();
+    await file?.close().catch(() => undefined);
     await SpareSegment.removeLeftOver(this.files).catch(() => undefined);
+  }
+
+  private forget(): void {
+    this.file = undefined;
+    this.length = 0;
+    this.isWhole = false;
   }
 }
