@@ -18,13 +18,10 @@ import {
   sessionId,
   TENANT,
 } from "./commands.js";
+import type { OpenStore } from "./open-store.js";
 
 /** What every engine promises of forks. */
-export function describeForks(store: {
-  readonly engine: () => Engine;
-  /** Undefined when the engine keeps nothing over a restart. */
-  readonly reopened: () => Promise<Engine | undefined>;
-}): void {
+export function describeForks(store: OpenStore): void {
   describe("a fork", () => {
     /** Does it now, and again after each of two restarts, where there are any. */
     const everAfter = async (check: (engine: Engine) => Promise<void> | void): Promise<void> => {

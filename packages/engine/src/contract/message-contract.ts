@@ -1,7 +1,7 @@
 import type { Appended, NewEvent } from "@daybook/core";
 import { LIMITS } from "@daybook/protocol";
 import { describe, expect, it } from "vitest";
-import type { Engine, MessageQuery } from "../engine.js";
+import type { MessageQuery } from "../engine.js";
 import {
   append,
   appendOne,
@@ -13,13 +13,10 @@ import {
   note,
   sessionId,
 } from "./commands.js";
+import type { OpenStore } from "./open-store.js";
 
 /** What every engine promises of messages. */
-export function describeMessages(store: {
-  readonly engine: () => Engine;
-  /** Undefined when the engine keeps nothing over a restart. */
-  readonly reopened: () => Promise<Engine | undefined>;
-}): void {
+export function describeMessages(store: OpenStore): void {
   describe("the messages of a log", () => {
     const parts = '[{"type":"text","text":"hi"}]';
     const message = (producer: string, seq: number): NewEvent => ({
