@@ -1,4 +1,4 @@
-import type { AppendInput } from "@daybook/client";
+import type { AppendInput, Session } from "@daybook/client";
 import { generateId, type UIMessage } from "ai";
 import { messageInput, STOP_INPUT } from "./chat-inputs.js";
 import type { ChatStore } from "./chat-store.js";
@@ -59,13 +59,18 @@ export class ChatActions<Message extends UIMessage> {
 
   private readonly stop = async (): Promise<void> => {
     if (!this.isBusy) return;
+    const { session } = this;
     this.store.stopping();
-    if (!(await this.append([STOP_INPUT]))) this.store.stopping(false);
+    if (!(await this.append(session, [STOP_INPUT]))) this.store.stopping(false);
   };
 
   private readonly clearError = (): void => {
+    const { session, unsent } = this.store;
+    if (!this.store.clearError() || session === undefined) return;
     // What was refused is given up; else it would be in the way of what comes after it.
-    if (this.store.clearError()) this.store.session?.discard();
+    session.discard();
+    unsent.giveUpRefused(session.snapshot().pending);
+    this.store.publish();
   };
 
   private readonly addToolOutput = async (output: ToolOutput): Promise<void> => {
@@ -89,21 +94,28 @@ export class ChatActions<Message extends UIMessage> {
     return status === "submitted" || status === "streaming";
   }
 
+  /** Asked for before anything is shown as if it were sent. */
+  private get session(): Session {
+    const { session } = this.store;
+    if (session !== undefined) return session;
+    throw new Error("There is no session yet: give useDaybookChat one before anything is sent.");
+  }
+
   private async send(message: Message, options: RequestOptions = {}): Promise<void> {
+    const { session } = this;
     const input = messageInput(message, requestMetadata(options));
     // An answer that is being written to what is now asked anew is of no use any more.
     const isAnew = this.isBusy && this.messages.some(({ id }) => id === message.id);
     this.store.unsent.add(message);
     this.store.publish();
-    await this.append(isAnew ? [STOP_INPUT, input] : [input]);
+    if (!(await this.append(session, isAnew ? [STOP_INPUT, input] : [input])))
+      this.store.unsent.refused(message.id);
   }
 
   /** @returns whether it is committed; if not, why not is told */
-  private async append(inputs: readonly AppendInput[]): Promise<boolean> {
-    if (this.store.session === undefined)
-      throw new Error("There is no session yet: give useDaybookChat one before anything is sent.");
+  private async append(session: Session, inputs: readonly AppendInput[]): Promise<boolean> {
     try {
-      await this.store.session.appendAll(inputs);
+      await session.appendAll(inputs);
       return true;
     } catch (error) {
       this.store.failed(error);

@@ -6,6 +6,7 @@ interface Unsent<Message extends UIMessage> {
   readonly message: Message;
   /** Somebody here stopped what would answer it. */
   isStopped: boolean;
+  isRefused: boolean;
 }
 
 /**
@@ -27,7 +28,7 @@ export class UnsentMessages<Message extends UIMessage> {
   add(message: Message): void {
     // Sent again, it is the last one.
     this.byId.delete(message.id);
-    this.byId.set(message.id, { message, isStopped: false });
+    this.byId.set(message.id, { message, isStopped: false, isRefused: false });
   }
 
   /** Looks for messages in an outbox. */
@@ -38,6 +39,18 @@ export class UnsentMessages<Message extends UIMessage> {
 
   stop(): void {
     for (const unsent of this.byId.values()) unsent.isStopped = true;
+  }
+
+  /** It stays to be seen until it is given up. */
+  refused(id: string): void {
+    const unsent = this.byId.get(id);
+    if (unsent !== undefined) unsent.isRefused = true;
+  }
+
+  /** @param pending what is in the outbox all the same, and goes its way */
+  giveUpRefused(pending: readonly OutgoingGroup[]): void {
+    const waiting = new Set(pending.flatMap(({ events }) => messagesIn(events)).map(({ id }) => id));
+    for (const [id, { isRefused }] of this.byId) if (isRefused && !waiting.has(id)) this.byId.delete(id);
   }
 
   /** @returns whether the event is one of these messages */

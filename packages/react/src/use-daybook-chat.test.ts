@@ -1,5 +1,5 @@
 import { Client, Page } from "./page.test.support.js";
-import { memoryStore, type SessionEvent } from "@daybook/client";
+import { DaybookError, memoryStore, type SessionEvent } from "@daybook/client";
 import { ASSISTANT_CHUNK } from "@daybook/client/ai";
 import { eventually, startServer, type TestServer } from "@daybook/test-kit";
 import { lastAssistantMessageIsCompleteWithToolCalls, type UIMessage, type UIMessageChunk } from "ai";
@@ -110,6 +110,32 @@ describe("asking", () => {
     await chat.now.sendMessage({ text: "Hi" });
     await chat.until("it is there", ({ messages }) => messages.length === 1);
     expect(await types()).toEqual(["chat.user.message"]);
+  });
+
+  test("behind what was refused is refused as well, and gone with it", async () => {
+    using chat = await openChat(here);
+    await chat.now.sendMessage({ text: "x".repeat(2 ** 20) });
+    await chat.until("it says so", ({ status }) => status === "error");
+    await chat.now.sendMessage({ text: "And?" });
+    await chat.until(
+      "this too",
+      ({ error }) => error instanceof DaybookError && error.code === "outbox_paused",
+    );
+    chat.now.clearError();
+    await chat.until("it is over", ({ status, messages }) => status === "ready" && messages.length === 0);
+    await chat.now.sendMessage({ text: "Hi" });
+    await chat.until("it is there", (now) => said(now).join() === "user: Hi");
+    expect(await types()).toEqual(["chat.user.message"]);
+  });
+
+  test("needs a session: without one nothing is shown as if it were sent", async () => {
+    using page = new Page({ name: "19", React, client, server: dom }, () =>
+      useDaybookChat({ session: undefined, messages: [], initialEvents: [] }),
+    ).open();
+    await page.until("it is there", ({ isLoading }) => !isLoading);
+    await expect(page.now.sendMessage({ text: "Hi" })).rejects.toThrow("no session yet");
+    page.again();
+    expect(page.now).toMatchObject({ messages: [], status: "ready" });
   });
 
   test("stays asked over a reload, when it could not be sent before", async () => {
