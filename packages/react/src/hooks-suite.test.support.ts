@@ -174,7 +174,9 @@ export function describeHooks(reacts: Reacts): void {
 
     test("useOpenSession opens a session for as long as it is used", async () => {
       const opened: string[] = [];
-      const open = async (): ReturnType<typeof client.session> => {
+      const wanted: AbortSignal[] = [];
+      const open = async (signal: AbortSignal): ReturnType<typeof client.session> => {
+        wanted.push(signal);
         const session = await client.session(id);
         opened.push(session.id);
         return session;
@@ -186,7 +188,9 @@ export function describeHooks(reacts: Reacts): void {
       const { session } = await shown.until("it is live", ({ status }) => status === "live");
       // In strict mode the first one is closed again at once.
       expect(opened).toEqual([id, id]);
+      expect(wanted.map(({ aborted }) => aborted)).toEqual([true, false]);
       shown[Symbol.dispose]();
+      await eventually("it is not wanted any more", () => wanted[1]?.aborted === true);
       await eventually("it is closed", () => session?.status === "closed");
     });
   });

@@ -7,26 +7,27 @@ import { type DependencyList, useEffect, useState } from "react";
  * Opens a session when the component is mounted, another one when `deps` change, and closes it at the end: what it still
  * has to send is sent first.
  *
- * @param open not called on a server
+ * @param open not called on a server; the signal aborts when nobody wants the session any more
  * @returns undefined until it is open. What `open` throws is thrown in rendering, for an error boundary.
  *
  * @example
  * const session = useOpenSession(() => daybook.session({ token, refreshToken }), [token]);
  */
 export function useOpenSession(
-  open: () => Session | Promise<Session>,
+  open: (signal: AbortSignal) => Session | Promise<Session>,
   deps: DependencyList,
 ): Session | undefined {
   const [opened, setOpened] = useState<{ readonly session: Session } | { readonly error: unknown }>();
   useEffect(() => {
-    let isMounted = true;
-    const opening = (async () => open())();
+    const unwanted = new AbortController();
+    const { signal } = unwanted;
+    const opening = (async () => open(signal))();
     opening.then(
-      (session) => isMounted && setOpened({ session }),
-      (error: unknown) => isMounted && setOpened({ error }),
+      (session) => !signal.aborted && setOpened({ session }),
+      (error: unknown) => !signal.aborted && setOpened({ error }),
     );
     return () => {
-      isMounted = false;
+      unwanted.abort();
       setOpened(undefined);
       // Whoever wanted it knows why it is not there.
       opening.then((session) => session.close()).catch(() => undefined);

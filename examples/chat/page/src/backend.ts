@@ -28,6 +28,7 @@ export class Refusal extends Error {
   }
 }
 
+/** A backend that is started again is there within seconds. */
 const RETRY_MS = 1_000;
 
 export const fetchMe = (): Promise<Me> => patiently(() => call<Me>("GET", "/api/me"));
@@ -40,13 +41,15 @@ export async function fetchToken(id: string): Promise<string> {
   return (await call<{ readonly token: string }>("POST", `${chatPath(id)}/token`)).token;
 }
 
-/** Tries until it gets an answer, as long as there is none. @throws Refusal */
-export async function patiently<Value>(ask: () => Promise<Value>): Promise<Value> {
+/** Tries until it gets an answer, or nobody waits for one any more. @throws Refusal, or what the signal aborts for */
+export async function patiently<Value>(ask: () => Promise<Value>, signal?: AbortSignal): Promise<Value> {
   for (;;) {
+    signal?.throwIfAborted();
     try {
       return await ask();
     } catch (error) {
       if (error instanceof Refusal && error.status < 500) throw error;
+      // However long it takes: without the backend there is nothing that the page could show instead.
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }

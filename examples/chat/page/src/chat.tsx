@@ -20,10 +20,13 @@ const RENDER_MS = 30;
 
 /** One chat, with its session opened for it, by a token that the backend gives. */
 export function Chat({ id, title, me, daybook }: ChatProps): React.ReactNode {
-  const session = useOpenSession(async () => {
-    const token = await patiently(() => fetchToken(id));
-    return daybook.session({ token, refreshToken: () => fetchToken(id) });
-  }, [daybook, id]);
+  const session = useOpenSession(
+    async (signal) => {
+      const token = await patiently(() => fetchToken(id), signal);
+      return daybook.session({ token, refreshToken: () => fetchToken(id) });
+    },
+    [daybook, id],
+  );
   const chat = useDaybookChat({ session, throttle: RENDER_MS });
   const { messages, status, error, isLoading, hasOlder, isLoadingOlder } = chat;
   const scroll = useScroll(messages[0]?.id, hasOlder && !isLoadingOlder, chat.loadOlder);
