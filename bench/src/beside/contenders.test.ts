@@ -1,10 +1,9 @@
 import { once } from "node:events";
 import { eventually } from "@daybook/test-kit";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { CONTENDERS } from "./beside.js";
 import type { Contender } from "./contender.js";
-import { daybook } from "./daybook-contender.js";
+import { describeEach } from "./each-contender.test.support.js";
 
 interface Answer {
   readonly status: number;
@@ -56,15 +55,9 @@ class Client {
   }
 }
 
-const KINDS = await Promise.all(
-  [daybook, ...CONTENDERS]
-    .filter(({ promises }) => promises.api === "sessions")
-    .map(async (kind) => ({ kind, missing: await kind.missing() })),
-);
-
-for (const { kind, missing } of KINDS) {
-  const reason = missing === undefined ? "" : ` (skipped: it needs ${missing})`;
-  describe.skipIf(missing !== undefined)(`${kind.name}${reason}`, () => {
+describeEach(
+  (kind) => kind.name,
+  (kind) => {
     let contender: Contender;
     let client: Client;
 
@@ -219,5 +212,6 @@ for (const { kind, missing } of KINDS) {
         body: { deduped: true },
       });
     });
-  });
-}
+  },
+  ({ promises }) => promises.api === "sessions",
+);

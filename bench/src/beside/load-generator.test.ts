@@ -1,18 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { LoadGenerator } from "../http-generator.js";
 import { sessionId } from "../load-task.js";
-import { CONTENDERS } from "./beside.js";
 import type { Contender } from "./contender.js";
-import { daybook } from "./daybook-contender.js";
+import { describeEach } from "./each-contender.test.support.js";
 
 const EVENT_BYTES = 400;
-const KINDS = await Promise.all(
-  [daybook, ...CONTENDERS].map(async (kind) => ({ kind, missing: await kind.missing() })),
-);
-
-for (const { kind, missing } of KINDS) {
-  const reason = missing === undefined ? "" : ` (skipped: it needs ${missing})`;
-  describe.skipIf(missing !== undefined)(`the load generator and ${kind.name}${reason}`, () => {
+describeEach(
+  (kind) => `the load generator and ${kind.name}`,
+  (kind) => {
     let contender: Contender;
     let generator: LoadGenerator;
 
@@ -86,5 +81,5 @@ for (const { kind, missing } of KINDS) {
       const { frames } = await generator.run({ kind: "close_tails" });
       expect(frames).toBeGreaterThanOrEqual(report.deliveries);
     });
-  });
-}
+  },
+);
