@@ -30,11 +30,10 @@ export async function fanOut(context: BesideContext): Promise<Comparison> {
   });
   const others = context.contenders.map((contender) => contender.name).filter((other) => other !== "daybook");
   const goals = Object.fromEntries(others.map((other) => [other, 3]));
-  const crowds = counts.filter((count) => count > 1);
   return {
     ...comparison,
     goals: [
-      ...crowds.flatMap((count) => daybookTo(comparison, name(count), goals)),
+      ...counts.flatMap((count) => daybookTo(comparison, name(count), goals)),
       ...daybookAtLeast(comparison, name(1_000), { rate: 500_000 }),
     ],
   };
