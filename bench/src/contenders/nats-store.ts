@@ -53,7 +53,7 @@ export class NatsStore implements Store {
   ) {}
 
   static async open(url: string): Promise<NatsStore> {
-    // Asked for traces, the client makes an error for every request: a third of what it can publish.
+    // Asked for traces, the client makes an error for every request.
     const connection = await connect({ servers: url, maxReconnectAttempts: -1, noAsyncTraces: true });
     try {
       const manager = await jetstreamManager(connection);
