@@ -65,7 +65,7 @@ export class Scratch {
     const bytes = slab.bytes.subarray(this.start, this.start + length);
     slab.batches++;
     this.start += length;
-    // The rest of a rare huge slab would be held as long as any small batch in it.
+    // A huge slab, which is rare, is for this batch alone: any small one behind it would keep all of it in memory.
     if (slab.bytes.length > SLAB_BYTES) this.leaveFor(this.free.pop() ?? new Slab());
     return { bytes, letGo: () => this.letGoOf(slab) };
   }
@@ -207,6 +207,8 @@ export class Batch {
 
   private letGoOfBytes(): void {
     this.sealed?.letGo();
+    // Whoever still has one of its blocks does not keep a slab with it.
+    this.sealed = undefined;
     this.isLetGo = true;
   }
 

@@ -54,6 +54,12 @@ export class EventBlock {
     return this.split;
   }
 
+  /** It left memory: nobody reads it any more. What readers have of it stays theirs. */
+  letGo(): void {
+    this.split = undefined;
+    this.batch.blockLeft();
+  }
+
   /** One event's JSON, also of a block that is not durable yet. */
   json(seq: number): string {
     const pieces = splitEvents(this.batch.slice(this.start, this.end), this.count);

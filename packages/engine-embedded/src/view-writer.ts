@@ -221,7 +221,7 @@ export class ViewWriter {
 
   private drop(oldest: EventBlock): void {
     oldest.log.dropBlock(oldest);
-    oldest.batch.blockLeft();
+    oldest.letGo();
     this.recentBytes -= costOf(oldest);
     this.recentFirst++;
     // The dropped front is cut off once it is the larger part: each entry moves once on average.
