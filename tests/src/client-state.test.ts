@@ -284,7 +284,7 @@ describe("agentState", () => {
     expect(await memory.get("k")).toMatchObject({ commit_ts: commitTs, value: { of: "this" } });
   });
 
-  test("names that the server refuses are refused, and never mean another agent", async () => {
+  test("names that the server refuses are refused and never mean another agent, and no value is none to set", async () => {
     for (const name of [".", ".."]) {
       const refused = expect.objectContaining({ code: "invalid_state" }) as Error;
       expect(() => daybook.agentState("default", name)).toThrow(refused);
@@ -296,6 +296,10 @@ describe("agentState", () => {
         await expect(call).rejects.toMatchObject({ code: "invalid_state" });
     }
     const memory = memoryOf();
+    await memory.transaction((tx) => tx.set("kept", { n: 1 }));
+    const nothing = memory.transaction((tx) => tx.set("kept", undefined as never));
+    await expect(nothing).rejects.toThrow("value");
+    expect((await memory.get("kept"))?.value).toEqual({ n: 1 });
     const tooMuch = memory.transaction((tx) => tx.set("k", { text: "x".repeat(1_100_000) }));
     await expect(tooMuch).rejects.toMatchObject({ status: 413 });
     expect(await memory.get("k")).toBeUndefined();

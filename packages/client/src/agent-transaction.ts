@@ -61,7 +61,7 @@ export class StagedTransaction {
   of(name: AgentName): AgentWrites {
     return {
       get: async <Value>(key: string) => (await this.get(name, key)) as Value | undefined,
-      set: (key, value, options) => this.add(name, key, JSON.stringify(value), options),
+      set: (key, value, options) => this.add(name, key, textOf(value), options),
       delete: (key, options) => this.add(name, key, undefined, options),
     };
   }
@@ -98,4 +98,11 @@ export class StagedTransaction {
     if (known === undefined) this.records.set(place, (known = {}));
     return known;
   }
+}
+
+/** @throws TypeError when it has no JSON, as undefined has none: what is not there is not to be taken for a delete */
+function textOf(value: JsonObject): string {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text !== undefined) return text;
+  throw new TypeError("A record is set to an object, its value; delete(key) deletes it.");
 }
