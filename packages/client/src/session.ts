@@ -258,7 +258,7 @@ export class Session implements AsyncDisposable {
    * @throws DaybookError
    *
    * @example
-   * const { state } = (await session.call("GET", "/state?prefix=plan/")) as { state: unknown[] };
+   * const { last_seq } = (await session.call("GET", "/events?limit=1")) as { last_seq: number };
    */
   call(
     method: "GET" | "POST" | "PATCH" | "DELETE",

@@ -26,19 +26,14 @@ export class Consumer {
   }
 
   async load(otherwise: number): Promise<void> {
-    try {
-      const entry = await this.session.call("GET", `/state/${encodeURIComponent(this.key)}`);
-      const { value, version } = entry as {
-        readonly value?: { readonly seq?: unknown; readonly producer_id?: unknown };
-        readonly version: number;
-      };
-      this.seq = typeof value?.seq === "number" ? value.seq : otherwise;
-      this.producerId = typeof value?.producer_id === "string" ? value.producer_id : undefined;
-      this.version = version;
-    } catch (error) {
-      if (asDaybookError(error).code !== "state_key_not_found") throw error;
-      this.seq = otherwise;
-    }
+    const entry = await this.session.state.get(this.key);
+    const { seq, producer_id: producerId } = (entry?.value ?? {}) as {
+      readonly seq?: unknown;
+      readonly producer_id?: unknown;
+    };
+    this.seq = typeof seq === "number" ? seq : otherwise;
+    this.producerId = typeof producerId === "string" ? producerId : undefined;
+    this.version = entry?.version ?? 0;
   }
 
   /** Takes the name over, and closes what whoever had it has left open. Once; what was handled meanwhile counts. */
