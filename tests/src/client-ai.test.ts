@@ -80,6 +80,10 @@ const typesOf = (events: readonly SessionEvent[]): string[] => chunksOf(events).
 const textOf = (message: UIMessage | undefined): string =>
   (message?.parts ?? []).map((part) => (part.type === "text" ? part.text : `<${part.type}>`)).join("");
 const all = (session: Session): Promise<SessionEvent[]> => session.range(1, Infinity);
+/** Waits for as many calls of the server, one after the other: whatever else is going on comes further meanwhile. */
+const afterCalls = async (session: Session, count: number): Promise<void> => {
+  for (let call = 0; call < count; call++) await session.before(Infinity, 1);
+};
 const messages = async (session: Session): Promise<UIMessage[]> =>
   readMessages<UIMessage>(await all(session), readUIMessageStream);
 const openAnswers = (events: readonly SessionEvent[]): boolean[][] =>
@@ -272,6 +276,7 @@ describe("recordStream", () => {
     model.send({ type: "start" }, { type: "data-file", data: "x".repeat(1_100_000) });
     for (let n = 0; n < 20; n++) {
       model.send({ type: "data-n", id: `${n}`, data: n });
+      // The timer of the batch, which was set before, fires before this one: each chunk is a commit of its own.
       await new Promise((resolve) => setTimeout(resolve));
     }
     model.send({ type: "finish" });
@@ -316,7 +321,7 @@ describe("recordStream", () => {
         else if (what === "finish" || what === "abort") model.send({ type: what });
         else if (what === "error") model.send({ type: "error", errorText: "No." });
         else if (what === "stop") abort.abort();
-        else if (what === "wait") await new Promise((resolve) => setTimeout(resolve, random.upTo(4)));
+        else if (what === "wait") await afterCalls(session, random.upTo(4));
         else {
           isOver = true;
           if (what === "end") model.end();
@@ -636,7 +641,7 @@ describe("runAgent", () => {
       while (!abort.signal.aborted) {
         const slowly = async (turn: AgentTurn): Promise<void> => {
           if (turns++ === 0) await eventually("another comes", async () => (await claims()) > 1);
-          await new Promise((resolve) => setTimeout(resolve, random.upTo(20)));
+          await afterCalls(turn.session, random.upTo(10));
           await echo(turn);
         };
         const worker = run(await open(id, "agent", "echo"), slowly, { signal: abort.signal });

@@ -79,6 +79,7 @@ async function hangIfAsked(session: Session, seq: number): Promise<void> {
   const hangAt = Number(process.env["HANG_AT_DECISION"]);
   const events = await session.range(1, seq);
   if (events.filter(({ type }) => type === "decision").length !== hangAt) return;
+  // As long as a timer can be: a promise alone would not keep the process alive until it is killed.
   await new Promise((resolve) => setTimeout(resolve, 2 ** 31 - 1));
 }
 

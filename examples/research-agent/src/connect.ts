@@ -3,12 +3,8 @@ import { WebSocket } from "ws";
 
 /** A client of the server that the environment names. */
 export function connect(): Daybook {
-  const apiKey = process.env["DAYBOOK_API_KEY"];
-  return new Daybook({
-    baseUrl: process.env["DAYBOOK_BASE_URL"] ?? "http://127.0.0.1:4000",
-    WebSocket,
-    ...(apiKey !== undefined && { apiKey }),
-  });
+  const { DAYBOOK_BASE_URL: baseUrl = "http://127.0.0.1:4000", DAYBOOK_API_KEY: apiKey } = process.env;
+  return new Daybook({ baseUrl, apiKey, WebSocket });
 }
 
 /** An argument of the command line, which must be there. */

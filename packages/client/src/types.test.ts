@@ -38,9 +38,9 @@ describe("the public types", () => {
       expectTypeOf(daybook.session({ token: "" })).toEqualTypeOf<Session>();
       expectTypeOf(daybook.session({ identity: daybook.user({ id: "" }) })).toEqualTypeOf<Promise<Session>>();
       expectTypeOf(daybook.sessions.list()).toExtend<AsyncIterable<SessionRecord>>();
-      // @ts-expect-error: there is nobody
+      // @ts-expect-error: neither a token nor an identity says who it is for
       void daybook.session({ id: "" });
-      // @ts-expect-error: a token says who it is for
+      // @ts-expect-error: with a token, neither an identity nor a title is given: the token says who it is for
       void daybook.session({ token: "", identity: daybook.user({ id: "" }), title: "" });
     });
   });
@@ -50,7 +50,7 @@ describe("the public types", () => {
       new Daybook({ baseUrl: "", WebSocket: browser, fetch: fetched, store: own });
       new Daybook({ baseUrl: "", apiKey: process.env.KEY });
       expectTypeOf([indexedDbStore(), localStorageStore(), memoryStore()]).toEqualTypeOf<Store[]>();
-      // @ts-expect-error: where is it?
+      // @ts-expect-error: without a baseUrl there is no server
       new Daybook({});
     });
   });
@@ -63,7 +63,7 @@ describe("the public types", () => {
       session.on("status", (status) => expectTypeOf(status).toEqualTypeOf<SessionStatus>());
       expectTypeOf(session.on("append", () => undefined)).toEqualTypeOf<() => void>();
       daybook.on("session.created", (event) => expectTypeOf(event).toEqualTypeOf<LifecycleEvent>());
-      // @ts-expect-error: nothing is called so
+      // @ts-expect-error: it is called `event`: a listener under another name would never be called
       session.on("events", () => undefined);
     });
   });
@@ -76,9 +76,9 @@ describe("the public types", () => {
       >();
       expectTypeOf(session.events()).toExtend<AsyncIterable<SessionEvent>>();
       expectTypeOf<SessionEvent<{ text: string }>["payload"]["text"]>().toEqualTypeOf<string>();
-      // @ts-expect-error: a condition is on the whole list
+      // @ts-expect-error: a condition is on the whole list, and stands in the options
       void session.appendAll([{ text: "", expectedSeq: 1 }]);
-      // @ts-expect-error: a payload is an object
+      // @ts-expect-error: a payload is an object, never a bare text
       void session.append({ payload: "text" });
     });
   });
