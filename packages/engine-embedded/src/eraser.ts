@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { FramePosition } from "@daybook/views";
 import type { Views } from "@daybook/views";
 import type { LiveLog } from "./live-log.js";
@@ -8,8 +9,11 @@ import type { Segments } from "./segments.js";
 import type { EngineEvents } from "./settings.js";
 import type { ViewWriter } from "./view-writer.js";
 
-/** Frames zeroed between two syncs. */
+/** Zeroed between two syncs: the log's own syncs wait for the one under way … */
 const FRAMES_AT_ONCE = 256;
+const BYTES_AT_ONCE = 256 * 1024;
+/** … and have the disk for themselves in between. */
+const PAUSE_MS = 3;
 
 /** Nobody waits for an erasure: however far the views are behind, they come. */
 const PATIENCE_MS = 2 ** 31 - 1;
@@ -89,14 +93,18 @@ export class Eraser {
     const { segments, views, table, viewWriter, reader } = this.parts;
     await viewWriter.caughtUp(PATIENCE_MS);
     let positions: FramePosition[] = [];
+    let bytes = 0;
     const touched = new Set<number>();
     for (const position of reader.allPositions(log)) {
       positions.push(position);
+      bytes += position.bytes;
       touched.add(position.segment);
-      if (positions.length < FRAMES_AT_ONCE) continue;
+      if (positions.length < FRAMES_AT_ONCE && bytes < BYTES_AT_ONCE) continue;
       await segments.zero(positions);
+      await sleep(PAUSE_MS);
       if (this.closed) return false;
       positions = [];
+      bytes = 0;
     }
     await segments.zero(positions);
     if (this.closed) return false;
