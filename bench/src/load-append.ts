@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { BusyClock } from "./load-busy.js";
 import { HttpConnection } from "./load-connection.js";
 import { Histogram } from "./load-histogram.js";
-import { dialectOf, type TailConnection } from "./load-dialect.js";
+import { dialectOf } from "./load-dialect.js";
+import type { TailConnection } from "./load-tail.js";
 import { AppendRequest } from "./load-request.js";
 import { type AppendReport, type AppendTask, sessionId } from "./load-task.js";
 

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
-import { type Answered, openSocket, requestHead } from "./load-connection.js";
-import { clientFrame, FrameReader, Handshake, PING, PONG, TEXT } from "./load-frames.js";
+import type { Answered } from "./load-connection.js";
+import { clientFrame } from "./load-frames.js";
+import { openWebSocket } from "./load-stream.js";
 import type { Target } from "./load-task.js";
 
 /** Enough to tell a reply from a push, and how it went. */
@@ -13,19 +14,19 @@ const OK = '"status":"ok"';
 /** A Phoenix socket that has joined one session's topic: appends are pushed, answered, and come back as events. */
 export class ChannelConnection {
   private socket: Socket | undefined;
-  private handshake: Handshake | undefined = new Handshake();
-  private readonly frames = new FrameReader((opcode, start) => this.frameEnded(opcode, start), START_BYTES);
   private answered: Answered | undefined;
 
   static async open(target: Target, id: string): Promise<ChannelConnection> {
     const connection = new ChannelConnection();
-    connection.socket = await openSocket(
-      target,
-      (bytes, end) => connection.receive(bytes, end),
-      () => connection.answer(0),
-    );
+    // The token is a parameter: a browser could send no header.
     const path = `/v1/socket/websocket?vsn=2.0.0&token=${target.token ?? ""}`;
-    connection.socket.write(Handshake.request(requestHead({ url: target.url }, `GET ${path}`)));
+    connection.socket = await openWebSocket({ url: target.url }, path, {
+      onText: (start) => {
+        if (start.includes(REPLY)) connection.answer(start.includes(OK) ? 201 : 400);
+      },
+      startBytesMax: START_BYTES,
+      closed: () => connection.answer(0),
+    });
     const join = message(id, "phx_join", `{"cursor":0,"batch_size":${BATCH_SIZE}}`);
     const status = await new Promise<number>((resolve) => {
       connection.send(clientFrame(join), resolve);
@@ -42,28 +43,6 @@ export class ChannelConnection {
 
   close(): void {
     this.socket?.destroy();
-  }
-
-  private receive(bytes: Buffer, end: number): boolean {
-    let from = 0;
-    try {
-      if (this.handshake !== undefined) {
-        const begin = this.handshake.read(bytes, end);
-        if (begin === undefined) return true;
-        this.handshake = undefined;
-        from = begin;
-      }
-    } catch {
-      this.answer(0);
-      return false;
-    }
-    this.frames.read(bytes, from, end);
-    return true;
-  }
-
-  private frameEnded(opcode: number, start: string): void {
-    if (opcode === PING) this.socket?.write(PONG);
-    if (opcode === TEXT && start.includes(REPLY)) this.answer(start.includes(OK) ? 201 : 400);
   }
 
   private answer(status: number): void {

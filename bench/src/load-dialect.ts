@@ -1,16 +1,11 @@
 import { appendFrame, ChannelConnection } from "./load-channel.js";
 import { postRequest, requestHead } from "./load-connection.js";
-import { SseTail } from "./load-sse-tail.js";
-import { RawTail, type TailOptions } from "./load-tail.js";
+import { openSseTail } from "./load-sse-tail.js";
+import { openTail, type TailConnection, type TailOptions } from "./load-tail.js";
 import type { Target } from "./load-task.js";
 
 /** Stands for how many appends a producer has made in a session before; filled in with spaces in front. */
 export const APPENDS_BEFORE = "##########";
-
-/** A connection that follows a session. */
-export interface TailConnection {
-  close(): void;
-}
 
 /** How a server spells what the generator asks of it. */
 export interface Dialect {
@@ -40,7 +35,7 @@ const SESSIONS: Dialect = {
   appendFrame: ({ id, events }) => appendFrame(id, events),
   openChannel: (target, id) => ChannelConnection.open(target, id),
   appendedStatus: 201,
-  openTail: (target, options) => RawTail.open(target, options),
+  openTail,
 };
 
 /** The Durable Streams protocol: a stream of JSON messages a session, the producer in headers. */
@@ -64,7 +59,7 @@ const DURABLE_STREAMS: Dialect = {
   },
   appendedStatus: 200,
   openTail: (target, options) =>
-    SseTail.open(target, { ...options, path: `${streamPath(options.id)}?offset=-1&live=sse` }),
+    openSseTail(target, { ...options, path: `${streamPath(options.id)}?offset=-1&live=sse` }),
 };
 
 export function dialectOf({ api = "sessions" }: Target): Dialect {

@@ -3,7 +3,8 @@ import { WebSocketServer } from "ws";
 import { once } from "node:events";
 import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
-import { clientFrame, FrameReader, Handshake, TEXT } from "./load-frames.js";
+import { clientFrame, FrameReader, TEXT, upgradeRequest } from "./load-frames.js";
+import { AnswerHead } from "./load-stream.js";
 
 /** A server's text frame: as a client's, without its mask. */
 function serverFrame(text: string): Buffer {
@@ -41,11 +42,11 @@ test("a server of another house reads the frames and accepts the handshake", asy
   });
   const texts = ["one", "é".repeat(100), "x".repeat(70_000)];
   const client = connect(port, "127.0.0.1");
-  client.write(Handshake.request(`GET / HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n`));
+  client.write(upgradeRequest(`GET / HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n`));
   for (const text of texts) client.write(clientFrame(text));
-  const handshake = new Handshake();
+  const head = new AnswerHead(101);
   const [bytes] = (await once(client, "data")) as [Buffer];
-  expect(handshake.read(bytes, bytes.length)).toBeGreaterThan(0);
+  expect(head.read(bytes, bytes.length)).toBeGreaterThan(0);
   await all;
   client.destroy();
   server.close();
@@ -54,5 +55,5 @@ test("a server of another house reads the frames and accepts the handshake", asy
 
 test("a handshake that is refused says what was answered", () => {
   const answer = Buffer.from("HTTP/1.1 403 Forbidden\r\n\r\n");
-  expect(() => new Handshake().read(answer, answer.length)).toThrow("403");
+  expect(() => new AnswerHead(101).read(answer, answer.length)).toThrow("403");
 });

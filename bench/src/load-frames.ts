@@ -74,23 +74,8 @@ const UPGRADE =
   "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n" +
   "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/** The answer to an upgrade, and where in the bytes the frames begin. */
-export class Handshake {
-  private text = "";
-
-  static request(head: string): string {
-    return head + UPGRADE;
-  }
-
-  /** @returns where frames begin once it is complete. @throws when it was refused */
-  read(bytes: Buffer, end: number): number | undefined {
-    const before = this.text.length;
-    this.text += bytes.toString("latin1", 0, Math.min(end, 2_048));
-    const headEnd = this.text.indexOf("\r\n\r\n");
-    if (headEnd < 0) return undefined;
-    if (!this.text.startsWith("HTTP/1.1 101")) throw new Error(`a socket was refused: ${this.text}`);
-    return headEnd + 4 - before;
-  }
+export function upgradeRequest(head: string): string {
+  return head + UPGRADE;
 }
 
 /** A client's text frame. Its mask is all zeros, which leaves the text as it is: a prepared frame is changed in place. */

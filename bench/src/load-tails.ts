@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { newProducer } from "./load-append.js";
 import { BusyClock } from "./load-busy.js";
 import { HttpConnection } from "./load-connection.js";
-import { dialectOf, type TailConnection } from "./load-dialect.js";
+import { dialectOf } from "./load-dialect.js";
+import type { TailConnection } from "./load-tail.js";
 import { AppendRequest } from "./load-request.js";
 import {
   type FanOutReport,
