@@ -1,10 +1,8 @@
-import { createReadStream } from "node:fs";
 import type { Command } from "commander";
 import type { Context } from "./context.js";
-import { CommandFailure, messageOf } from "./failures.js";
 import { importSession } from "./import-session.js";
-import type { Input } from "./io.js";
 import { nonEmpty } from "./parse-arguments.js";
+import { withInput } from "./with-input.js";
 
 const HELP = `
 Everything is kept as it was: seqs, actors, times, producers, state, the exact text. An import that broke off
@@ -25,18 +23,10 @@ export function addImportCommand(program: Command, context: Context): void {
     .addHelpText("after", HELP)
     .action(async (file: string | undefined, options: { readonly id?: string }, command: Command) => {
       const client = await context.client(command);
-      const input = file === undefined || file === "-" ? context.io.stdin : openInput(file);
-      try {
-        const { id, events } = await importSession(context, client, { input, newId: options.id });
-        const facts = { id, events };
-        await context.print(context.wantsJson(command) ? JSON.stringify(facts) : `${id} events=${events}`);
-      } catch (error) {
-        if (input.errored === null) throw error;
-        throw new CommandFailure(`cannot read ${file ?? "standard input"}: ${messageOf(input.errored)}`);
-      }
+      const { id, events } = await withInput(context, file, (input) =>
+        importSession(context, client, { input, newId: options.id }),
+      );
+      const facts = { id, events };
+      await context.print(context.wantsJson(command) ? JSON.stringify(facts) : `${id} events=${events}`);
     });
-}
-
-function openInput(path: string): Input {
-  return createReadStream(path);
 }

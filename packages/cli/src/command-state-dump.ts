@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { createReadStream } from "node:fs";
 import type { Command } from "commander";
 import { agentPath, type AgentTarget, listPages } from "./agent-calls.js";
 import { agentCommand, type AgentOptions } from "./agent-command.js";
@@ -11,6 +10,7 @@ import { nonEmpty } from "./parse-arguments.js";
 import { showCount } from "./progress.js";
 import { type NumberedLine, readLines } from "./read-lines.js";
 import type { ServerClient } from "./server-client.js";
+import { withInput } from "./with-input.js";
 import { writeOutput } from "./write-output.js";
 import { writeWholeFile } from "./write-whole-file.js";
 
@@ -93,17 +93,12 @@ function addRestore(state: Command, context: Context): void {
         command: Command,
       ) => {
         const client = await context.client(command);
-        const input: Input = file === undefined || file === "-" ? context.io.stdin : createReadStream(file);
-        try {
-          const { target, records } = await restore(client, input, options);
-          const facts = { namespace: target.namespace, agent_id: target.agent, records };
-          const text = `${showCount(records)} records of ${target.agent} are restored`;
-          await context.print(context.wantsJson(command) ? JSON.stringify(facts) : text);
-        } catch (error) {
-          // Reading no further ends an input with an error, too.
-          if (error instanceof CommandFailure || input.errored === null) throw error;
-          throw new CommandFailure(`cannot read ${file ?? "standard input"}: ${messageOf(input.errored)}`);
-        }
+        const { target, records } = await withInput(context, file, (input) =>
+          restore(client, input, options),
+        );
+        const facts = { namespace: target.namespace, agent_id: target.agent, records };
+        const text = `${showCount(records)} records of ${target.agent} are restored`;
+        await context.print(context.wantsJson(command) ? JSON.stringify(facts) : text);
       },
     );
 }

@@ -2,13 +2,12 @@ import type { Command } from "commander";
 import { agentPath, type AgentTarget, get, queryOf } from "./agent-calls.js";
 import { agentCommand, type AgentOptions } from "./agent-command.js";
 import type { Context } from "./context.js";
-import { Interrupted } from "./failures.js";
 import { type CommitRange, readCommits, type ReceivedCommit } from "./follow-commits.js";
-import { exitCodeOfSignal } from "./io.js";
 import { paintFor } from "./paint.js";
 import { wholeNumberFrom } from "./parse-arguments.js";
 import { renderCommit } from "./render-state.js";
 import type { ServerClient } from "./server-client.js";
+import { untilSignal } from "./until-signal.js";
 
 export function addStateLog(state: Command, context: Context): void {
   addReplay(state, context);
@@ -118,24 +117,5 @@ async function show(
   for await (const commit of commits) {
     await context.print(json ? commit.text : renderCommit(commit, paint, verbose === true));
     if (++shown === limit) return;
-  }
-}
-
-/** Runs until it is done or a signal ends it, and then exits as shells expect. */
-async function untilSignal(context: Context, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const abort = new AbortController();
-  let exitCode: number | undefined;
-  const stopListening = context.io.onEndSignal((signal) => {
-    exitCode = exitCodeOfSignal(signal);
-    abort.abort();
-    // A second one ends the process at once, even while a pager does not take what we write.
-    stopListening();
-  });
-  try {
-    await run(abort.signal);
-  } catch (error) {
-    throw exitCode === undefined ? error : new Interrupted("", exitCode);
-  } finally {
-    stopListening();
   }
 }

@@ -25,36 +25,34 @@ export function addStateCommand(program: Command, context: Context): void {
   addStateReads(state, context);
   addStateLog(state, context);
   addStateDump(state, context);
-  addHealth(state, context);
-  addVersion(state, context);
+  addQuestion(state, context, {
+    ...{ name: "health", summary: "ask whether the state service answers" },
+    ...{ rpc: "Health", member: "status" },
+  });
+  addQuestion(state, context, {
+    ...{ name: "version", summary: "print the server's version" },
+    ...{ rpc: "Version", member: "version" },
+  });
 }
 
-function addHealth(state: Command, context: Context): void {
-  addGlobalOptions(state.command("health"))
-    .summary("ask whether the state service answers")
-    .description("Ask whether the state service answers.")
+interface Question {
+  readonly name: string;
+  readonly summary: string;
+  readonly rpc: "Health" | "Version";
+  /** The member of the answer that people are shown. */
+  readonly member: string;
+}
+
+/** A subcommand that asks the state service about itself. */
+function addQuestion(state: Command, context: Context, { name, summary, rpc, member }: Question): void {
+  addGlobalOptions(state.command(name))
+    .summary(summary)
+    .description(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`)
     .action(async (_options: unknown, command: Command) => {
-      const answer = await callService(context, command, "Health");
-      await context.print(
-        context.wantsJson(command) ? answer : (JSON.parse(answer) as { status: string }).status,
-      );
+      const client = await context.client(command);
+      const path = `/statehouse.v1.StatehouseService/${rpc}`;
+      const answer = await client.call({ method: "POST", path, body: "{}", repeatable: true });
+      const shown = (JSON.parse(answer) as Readonly<Record<string, string>>)[member] ?? "";
+      await context.print(context.wantsJson(command) ? answer : shown);
     });
-}
-
-function addVersion(state: Command, context: Context): void {
-  addGlobalOptions(state.command("version"))
-    .summary("print the server's version")
-    .description("Print the server's version.")
-    .action(async (_options: unknown, command: Command) => {
-      const answer = await callService(context, command, "Version");
-      await context.print(
-        context.wantsJson(command) ? answer : (JSON.parse(answer) as { version: string }).version,
-      );
-    });
-}
-
-async function callService(context: Context, command: Command, rpc: "Health" | "Version"): Promise<string> {
-  const client = await context.client(command);
-  const path = `/statehouse.v1.StatehouseService/${rpc}`;
-  return client.call({ method: "POST", path, body: "{}", repeatable: true });
 }

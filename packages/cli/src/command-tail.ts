@@ -2,7 +2,6 @@ import type { Command } from "commander";
 import type { Context } from "./context.js";
 import { onOneLine } from "./event-text.js";
 import { Interrupted, ServerRefusal } from "./failures.js";
-import { exitCodeOfSignal } from "./io.js";
 import { paintFor } from "./paint.js";
 import { nameOf, nonEmpty, wholeNumberFrom } from "./parse-arguments.js";
 import { type ReceivedEvent, readEvent } from "./read-event.js";
@@ -10,6 +9,7 @@ import { readEvents } from "./read-events.js";
 import { renderEvent } from "./render-event.js";
 import type { ServerClient } from "./server-client.js";
 import { getRecord } from "./session-calls.js";
+import { untilSignal } from "./until-signal.js";
 
 interface TailOptions {
   readonly cursor: number;
@@ -45,22 +45,10 @@ export function addTailCommand(program: Command, context: Context): void {
     .addHelpText("after", HELP)
     .action(async (session: string, options: TailOptions, command: Command) => {
       const client = await context.client(command);
-      const abort = new AbortController();
-      let exitCode: number | undefined;
-      const stopListening = context.io.onEndSignal((signal) => {
-        exitCode = exitCodeOfSignal(signal);
-        abort.abort();
-        // A second one ends the process at once, even while a pager does not take what we write.
-        stopListening();
-      });
-      try {
-        const events = eventsOf(context, client, { session, options, signal: abort.signal });
+      await untilSignal(context, async (signal) => {
+        const events = eventsOf(context, client, { session, options, signal });
         await show(context, events, { json: context.wantsJson(command), limit: options.limit });
-      } catch (error) {
-        throw exitCode === undefined ? error : new Interrupted("", exitCode);
-      } finally {
-        stopListening();
-      }
+      });
     });
 }
 
