@@ -92,6 +92,7 @@ function unaryOf(name: RpcName, methods: Methods): UnaryRpc | undefined {
   const method = methods[name];
   if (descriptor?.methodKind !== "unary" || method === undefined) return undefined;
   const { input, output } = descriptor;
+  // What a method takes and gives is what its descriptor says; by its name alone the compiler cannot know.
   return { input, output, call: method as unknown as UnaryRpc["call"] };
 }
 
