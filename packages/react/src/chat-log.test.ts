@@ -1,9 +1,11 @@
 import type { SessionEvent } from "@daybook/client";
+import { type MessageReader as ClientReader, readMessages } from "@daybook/client/ai";
+import { beginning, ENDING, words } from "@daybook/test-kit";
 import type { UIMessage } from "ai";
 import { describe, expect, test } from "vitest";
 import type { MessageReader } from "./answer.js";
 import { ChatLog } from "./chat-log.js";
-import { beginning, ENDING, READERS, Script, textOf, words } from "./session-events.test.support.js";
+import { READERS, Script, textOf } from "./session-events.test.support.js";
 
 async function logOf(
   read: MessageReader<UIMessage>,
@@ -12,6 +14,9 @@ async function logOf(
   const log = new ChatLog(read);
   for (const event of events) log.push(event);
   await log.settled();
+  // What a page shows is what an agent is given.
+  const whole = await readMessages(events, read as ClientReader<UIMessage>);
+  expect(log.entries.flatMap(({ message }) => message ?? [])).toEqual(whole);
   return log;
 }
 
