@@ -77,6 +77,14 @@ async function beginAnswer(): ReturnType<GatedModel["next"]> {
 
 const HELLO = ["You: @scout Hello?", "Scout: One, two, three."];
 
+/** Says the rest of it, which is then shown with what was said before, once. */
+async function endHello(answer: Awaited<ReturnType<GatedModel["next"]>>): Promise<void> {
+  answer.say("three.");
+  answer.finish();
+  await chat.isQuiet();
+  expect(await chat.transcript()).toEqual(HELLO);
+}
+
 describe("an answer goes on, whatever becomes of who shows it", () => {
   test("when the page is loaded again", async () => {
     const answer = await beginAnswer();
@@ -84,10 +92,7 @@ describe("an answer goes on, whatever becomes of who shows it", () => {
     await chat.hears("Scout", "One,");
     answer.say("two, ");
     await chat.hears("Scout", "One, two,");
-    answer.say("three.");
-    answer.finish();
-    await chat.isQuiet();
-    expect(await chat.transcript()).toEqual(HELLO);
+    await endHello(answer);
   });
 
   test("when the tab is closed, and opened again once more of it was said", async () => {
@@ -98,10 +103,7 @@ describe("an answer goes on, whatever becomes of who shows it", () => {
     await eventually("it is in the session", async () => (await saidIn(id)).endsWith("two, "));
     chat = await ChatPage.open(browser.context, url);
     await chat.hears("Scout", "One, two,");
-    answer.say("three.");
-    answer.finish();
-    await chat.isQuiet();
-    expect(await chat.transcript()).toEqual(HELLO);
+    await endHello(answer);
   });
 
   test("when the server is killed, and starts again", async () => {
@@ -112,10 +114,7 @@ describe("an answer goes on, whatever becomes of who shows it", () => {
     await app.startServerAgain();
     await chat.hears("Scout", "One, two,");
     await chat.is("live");
-    answer.say("three.");
-    answer.finish();
-    await chat.isQuiet();
-    expect(await chat.transcript()).toEqual(HELLO);
+    await endHello(answer);
     expect(await saidIn(chat.id)).toBe("One, two, three.");
   });
 

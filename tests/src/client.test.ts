@@ -8,9 +8,8 @@ import {
   memoryStore,
   type Session,
   type SessionEvent,
-  type StorageLike,
 } from "@daybook/client";
-import { eventBody, eventually, within } from "@daybook/test-kit";
+import { eventBody, eventually, fakeStorage, within } from "@daybook/test-kit";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -320,20 +319,6 @@ test("a program that has appended and forgets to close ends by itself", async ()
 });
 
 describe("a store", () => {
-  /** `localStorage` as a page has it. */
-  function fakeStorage(): StorageLike {
-    const values = new Map<string, string>();
-    return {
-      get length() {
-        return values.size;
-      },
-      key: (index) => [...values.keys()][index] ?? null,
-      getItem: (key) => values.get(key) ?? null,
-      setItem: (key, value) => void values.set(key, value),
-      removeItem: (key) => void values.delete(key),
-    };
-  }
-
   test("keeps appends over a reload: the next page sends them, in order, before its own", async () => {
     const store = localStorageStore(fakeStorage());
     const id = await api.create({ id: newId() });

@@ -1,25 +1,12 @@
 import "fake-indexeddb/auto";
+import { fakeStorage } from "@daybook/test-kit";
 import { describe, expect, test } from "vitest";
 import { defaultEnvironment } from "./environment.js";
 import { SafeStore } from "./safe-store.js";
 import { PageClock, SimClock } from "./sim-clock.test.support.js";
 import { memoryStore, type Store } from "./store.js";
-import { indexedDbStore, localStorageStore, type StorageLike } from "./web-stores.js";
+import { indexedDbStore, localStorageStore } from "./web-stores.js";
 import type { DaybookError } from "./errors.js";
-
-/** As browsers have it. */
-function fakeStorage(): StorageLike {
-  const values = new Map<string, string>();
-  return {
-    get length() {
-      return values.size;
-    },
-    key: (index) => [...values.keys()][index] ?? null,
-    getItem: (key) => values.get(key) ?? null,
-    setItem: (key, value) => void values.set(key, value),
-    removeItem: (key) => void values.delete(key),
-  };
-}
 
 const STORES: Readonly<Record<string, () => Store>> = {
   memoryStore,

@@ -1,6 +1,7 @@
+import { beginning, ENDING, words } from "@daybook/test-kit";
 import { describe, expect, test } from "vitest";
 import { ChatLog } from "./chat-log.js";
-import { beginning, ENDING, READERS, Script, words } from "./session-events.test.support.js";
+import { READERS, Script } from "./session-events.test.support.js";
 
 const read = READERS[1]![1];
 

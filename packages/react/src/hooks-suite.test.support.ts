@@ -1,12 +1,12 @@
-import { Client, Page, type Reacts } from "./page.test.support.js";
+import { Page, type Reacts } from "./page.test.support.js";
 import type { SessionEvent } from "@daybook/client";
-import { eventually, startServer, type TestServer } from "@daybook/test-kit";
-import type { UIMessage } from "ai";
+import { beginning, ENDING, eventually, words } from "@daybook/test-kit";
 import type { ReactNode } from "react";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { loadChat } from "./load-chat.js";
-import { beginning, ENDING, Script, textOf, words } from "./session-events.test.support.js";
-import { type DaybookChat, useDaybookChat } from "./use-daybook-chat.js";
+import { said, Script } from "./session-events.test.support.js";
+import { SessionPerTest } from "./session-per-test.test.support.js";
+import { useDaybookChat } from "./use-daybook-chat.js";
 import { useOpenSession } from "./use-open-session.js";
 import { type UsedSession, useSession } from "./use-session.js";
 
@@ -14,29 +14,17 @@ const seqs = ({ events }: { readonly events: readonly SessionEvent[] }): number[
   events.map(({ seq }) => seq);
 const to = (last: number, first = 1): number[] =>
   Array.from({ length: last - first + 1 }, (_, n) => first + n);
-const said = ({ messages }: Pick<DaybookChat<UIMessage>, "messages">): string[] =>
-  messages.map((message) => `${message.role}: ${textOf(message)}`);
 
 /** What both Reacts have to do alike. */
 export function describeHooks(reacts: Reacts): void {
-  let server: TestServer;
-  let client: Client;
-  let ids = 0;
-  let id: string;
-  beforeAll(async () => {
-    server = await startServer({ store: "memory" });
-  });
-  afterAll(() => server[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    client = new Client(server);
-    id = await server.create({ id: `s${++ids}` });
+  const at = new SessionPerTest();
+  beforeEach(() => {
     vi.spyOn(console, "error");
   });
-  afterEach(async () => {
+  afterEach(() => {
     // React complains there: about hydration, keys, updates that nobody sees.
     expect(vi.mocked(console.error).mock.calls).toEqual([]);
     vi.restoreAllMocks();
-    await client[Symbol.asyncDispose]();
   });
   const page = <Value>(use: () => Value, show?: (value: Value) => string): Page<Value> =>
     new Page(reacts, use, show);
@@ -48,7 +36,7 @@ export function describeHooks(reacts: Reacts): void {
       written.set(producer_id, producerSeq);
       if (seq < from) continue;
       const body = { type, actor, payload, producer_id, producer_seq: producerSeq };
-      const { status, text } = await server.append(id, body);
+      const { status, text } = await at.server.append(at.id, body);
       if (status !== 201) throw new Error(text);
     }
   };
@@ -58,11 +46,11 @@ export function describeHooks(reacts: Reacts): void {
     test("is the React it says", () => expect(reacts.React.version).toMatch(`${reacts.name}.`));
 
     test("shows the newest page, then what comes, and older pages when they are asked for", async () => {
-      await server.fill(id, { to: 25 });
-      const session = await client.session(id);
+      await at.server.fill(at.id, { to: 25 });
+      const session = await at.here.session(at.id);
       using shown = page(() => useSession({ session, pageEvents: 10 })).open();
       expect(seqs(await shown.until("a page is there", ({ isLoading }) => !isLoading))).toEqual(to(25, 16));
-      await server.fill(id, { from: 26, to: 28 });
+      await at.server.fill(at.id, { from: 26, to: 28 });
       expect(seqs(await shown.until("more", ({ events }) => events.length > 12))).toEqual(to(28, 16));
       expect(shown.now).toMatchObject({ status: "live", hasOlder: true, error: undefined });
 
@@ -72,11 +60,11 @@ export function describeHooks(reacts: Reacts): void {
       await shown.until("the first event", ({ hasOlder }) => !hasOlder);
       expect(seqs(shown.now)).toEqual(to(28));
       await shown.now.loadOlder();
-      expect(client.requests.filter((request) => request.includes("before="))).toHaveLength(3);
+      expect(at.here.requests.filter((request) => request.includes("before="))).toHaveLength(3);
     });
 
     test("appends: pending until it is committed, then among the events", async () => {
-      const session = await client.session(id);
+      const session = await at.here.session(at.id);
       using shown = page(() => useSession({ session })).open();
       await shown.until("it is live", ({ status }) => status === "live");
       const { seq } = await shown.now.append({ text: "Hello!" });
@@ -87,7 +75,7 @@ export function describeHooks(reacts: Reacts): void {
     });
 
     test("tells what an append was refused for, until it is given up", async () => {
-      const session = await client.session(id);
+      const session = await at.here.session(at.id);
       using shown = page(() => useSession({ session })).open();
       await shown.until("it is live", ({ status }) => status === "live");
       const refused = shown.now.append({ payload: { text: "x".repeat(2 ** 20) } });
@@ -101,10 +89,10 @@ export function describeHooks(reacts: Reacts): void {
     });
 
     test("tells that nothing more comes", async () => {
-      const session = await client.session(id);
+      const session = await at.here.session(at.id);
       using shown = page(() => useSession({ session })).open();
       await shown.until("it is live", ({ status }) => status === "live");
-      await server.call("DELETE", `/v1/sessions/${id}`);
+      await at.server.call("DELETE", `/v1/sessions/${at.id}`);
       const { error } = await shown.until("it has ended", ({ status }) => status === "ended");
       expect(
         error?.code ?? (await shown.until("it says why", (now) => now.error !== undefined)).error?.code,
@@ -112,35 +100,35 @@ export function describeHooks(reacts: Reacts): void {
     });
 
     test("is hydrated without a flash, and asks for nothing that it was given", async () => {
-      await server.fill(id, { to: 30 });
-      const session = await client.session(id);
+      await at.server.fill(at.id, { to: 30 });
+      const session = await at.here.session(at.id);
       const initialEvents = await session.before(Infinity, 20);
       const show = ({ events }: UsedSession): string => seqs({ events }).join(" ");
-      const at: { session?: typeof session } = {};
-      const use = (): UsedSession => useSession({ session: at.session, initialEvents });
+      const given: { session?: typeof session } = {};
+      const use = (): UsedSession => useSession({ session: given.session, initialEvents });
       const html = page(use, show).html();
       expect(html).toBe(`<main>${to(30, 11).join(" ")}</main>`);
 
-      client.requests.length = 0;
-      at.session = session;
+      at.here.requests.length = 0;
+      given.session = session;
       const mismatches: unknown[] = [];
       using shown = page(use, show).hydrate(html, (error) => void mismatches.push(error));
       await shown.until("it is live", ({ status }) => status === "live");
-      await server.fill(id, { from: 31, to: 31 });
+      await at.server.fill(at.id, { from: 31, to: 31 });
       await shown.until("the next event", ({ events }) => events.at(-1)?.seq === 31);
       expect(mismatches).toEqual([]);
       for (const render of shown.renders) {
         expect(seqs(render).slice(0, 20)).toEqual(to(30, 11));
         expect(render).toMatchObject({ isLoading: false, hasOlder: true, error: undefined });
       }
-      expect(client.requests.filter((request) => request.includes("before="))).toEqual([]);
+      expect(at.here.requests.filter((request) => request.includes("before="))).toEqual([]);
     });
 
     test("another session is another list at once, and the old one is left alone", async () => {
-      const other = await server.create({ id: `${id}-other` });
-      await server.fill(id, { to: 3 });
-      await server.fill(other, { to: 5 });
-      const sessions = [await client.session(id), await client.session(other)] as const;
+      const other = await at.server.create({ id: `${at.id}-other` });
+      await at.server.fill(at.id, { to: 3 });
+      await at.server.fill(other, { to: 5 });
+      const sessions = [await at.here.session(at.id), await at.here.session(other)] as const;
       let which: 0 | 1 = 0;
       using shown = page(() => ({ which, ...useSession({ session: sessions[which] }) })).open();
       await shown.until("the first", ({ events }) => events.length === 3);
@@ -175,19 +163,19 @@ export function describeHooks(reacts: Reacts): void {
     test("useOpenSession opens a session for as long as it is used", async () => {
       const opened: string[] = [];
       const wanted: AbortSignal[] = [];
-      const open = async (signal: AbortSignal): ReturnType<typeof client.session> => {
+      const open = async (signal: AbortSignal): ReturnType<typeof at.here.session> => {
         wanted.push(signal);
-        const session = await client.session(id);
+        const session = await at.here.session(at.id);
         opened.push(session.id);
         return session;
       };
       const shown = page(() => {
-        const session = useOpenSession(open, [id]);
+        const session = useOpenSession(open, [at.id]);
         return { session, ...useSession({ session }) };
       }).open();
       const { session } = await shown.until("it is live", ({ status }) => status === "live");
       // In strict mode the first one is closed again at once.
-      expect(opened).toEqual([id, id]);
+      expect(opened).toEqual([at.id, at.id]);
       expect(wanted.map(({ aborted }) => aborted)).toEqual([true, false]);
       shown[Symbol.dispose]();
       await eventually("it is not wanted any more", () => wanted[1]?.aborted === true);
@@ -196,14 +184,14 @@ export function describeHooks(reacts: Reacts): void {
   });
 
   describe(`useDaybookChat in React ${reacts.name}`, () => {
-    const use = (session: Awaited<ReturnType<Client["session"]>> | undefined, more = {}) =>
+    const use = (session: Awaited<ReturnType<SessionPerTest["here"]["session"]>> | undefined, more = {}) =>
       page(
         () => useDaybookChat({ session, pageEvents: 8, ...more }),
         (chat) => said(chat).join(" | "),
       );
 
     test("shows a message at once, and the answer as it is written", async () => {
-      const session = await client.session(id);
+      const session = await at.here.session(at.id);
       using shown = use(session).open();
       await shown.until("it is open", ({ isLoading }) => !isLoading);
       const sent = shown.now.sendMessage({ text: "Hi" });
@@ -215,7 +203,7 @@ export function describeHooks(reacts: Reacts): void {
       await shown.now.stop();
       await shown.until("it is stopped", ({ status }) => status === "ready");
       // Once, in strict mode too.
-      const events = await server.allEvents(id);
+      const events = await at.server.allEvents(at.id);
       expect(events.map(({ type }) => type).filter((type) => type !== "chat.assistant.chunk")).toEqual([
         "chat.user.message",
         "chat.stop",
@@ -227,14 +215,14 @@ export function describeHooks(reacts: Reacts): void {
         one.says("u1", "Count.").chunks(beginning("a1")).chunks(words("One two ")),
       );
       await write(script);
-      const session = await client.session(id);
+      const session = await at.here.session(at.id);
       const loaded = await loadChat(session);
       const sent = JSON.parse(JSON.stringify(loaded)) as typeof loaded;
       expect(sent).toEqual(loaded);
       const html = use(undefined, sent).html();
       expect(html).toBe("<main>user: Count. | assistant: One two </main>");
 
-      client.requests.length = 0;
+      at.here.requests.length = 0;
       const mismatches: unknown[] = [];
       using shown = use(session, sent).hydrate(html, (error) => void mismatches.push(error));
       await shown.until("it is live", ({ connection }) => connection === "live");
@@ -248,14 +236,14 @@ export function describeHooks(reacts: Reacts): void {
         expect(render.isLoading).toBe(false);
         expect(["streaming", render === shown.now ? "ready" : "streaming"]).toContain(render.status);
       }
-      expect(client.requests.filter((request) => request.includes("before="))).toEqual([]);
+      expect(at.here.requests.filter((request) => request.includes("before="))).toEqual([]);
     });
 
     test("opens at its end and loads older turns, whole ones", async () => {
       const script = new Script();
       for (let n = 1; n <= 6; n++) script.says(`u${n}`, `Question ${n}`).answers(`a${n}`, `Answer ${n}`);
       await write(script);
-      const session = await client.session(id);
+      const session = await at.here.session(at.id);
       using shown = use(session).open();
       await shown.until("it is open", ({ isLoading }) => !isLoading);
       expect(said(shown.now).at(-1)).toBe("assistant: Answer 6");

@@ -1,17 +1,17 @@
 import { Client, Page } from "./page.test.support.js";
 import { useChat as useChatV6 } from "@ai-sdk/react";
 import { memoryStore, type Session } from "@daybook/client";
-import { ASSISTANT_CHUNK } from "@daybook/client/ai";
-import { eventually, startServer, type TestServer } from "@daybook/test-kit";
+import { answer, beginning, ENDING, eventually, words } from "@daybook/test-kit";
 import { lastAssistantMessageIsCompleteWithToolCalls, type UIMessage, type UIMessageChunk } from "ai";
 import { useChat as useChatV5 } from "ai-sdk-react-v2";
 import { useChat as useChatV7 } from "ai-sdk-react-v4";
 import * as React from "react";
 import * as client from "react-dom/client";
 import * as dom from "react-dom/server";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { DaybookChatTransport } from "./daybook-chat-transport.js";
-import { beginning, ENDING, textOf, words } from "./session-events.test.support.js";
+import { said } from "./session-events.test.support.js";
+import { SessionPerTest } from "./session-per-test.test.support.js";
 import { type ChatSync, useChatSync } from "./use-chat-sync.js";
 
 const VERSIONS = [
@@ -22,31 +22,18 @@ const VERSIONS = [
 
 type Chat = ReturnType<typeof useChatV6>;
 
-const said = ({ messages }: Pick<Chat, "messages">): string[] =>
-  messages.map((message) => `${message.role}: ${textOf(message)}`);
+const at = new SessionPerTest();
 
-let server: TestServer;
-let here: Client;
-let there: Client;
-let ids = 0;
-let id: string;
-beforeAll(async () => {
-  server = await startServer({ store: "memory" });
-});
-afterAll(() => server[Symbol.asyncDispose]());
-beforeEach(async () => {
-  [here, there] = [new Client(server), new Client(server)];
-  id = await server.create({ id: `c${++ids}` });
-});
-afterEach(async () => {
-  await here[Symbol.asyncDispose]();
-  await there[Symbol.asyncDispose]();
-});
-
-const agent = (name = "a"): ReturnType<Client["agent"]> => there.agent(id, name);
-
-const types = async (): Promise<string[]> =>
-  (await server.allEvents(id)).map(({ type }) => type).filter((type) => type !== ASSISTANT_CHUNK);
+/** Asks as soon as the chat is there, and waits until that is in the session, of which it is the first event. */
+async function ask(
+  chat: Page<Chat>,
+  text: string,
+  options?: Parameters<Chat["sendMessage"]>[1],
+): Promise<void> {
+  await chat.until("it is there", ({ status }) => status === "ready");
+  void chat.now.sendMessage({ text }, options);
+  await eventually("it is sent", async () => (await at.types()).length === 1);
+}
 
 describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useChat) => {
   const open = <Value>(use: () => Value): Page<Value> =>
@@ -64,12 +51,10 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
   };
 
   test("sends, and shows the answer as it is written", async () => {
-    const says = await agent();
-    const session = await here.session(id);
+    const says = await at.agent();
+    const session = await at.here.session(at.id);
     using chat = openChat(session);
-    await chat.until("it is there", ({ status }) => status === "ready");
-    void chat.now.sendMessage({ text: "Hi" }, { body: { model: "small" } });
-    await eventually("it is sent", async () => (await types()).length === 1);
+    await ask(chat, "Hi", { body: { model: "small" } });
     expect(chat.now.status).toBe("submitted");
     await says(...beginning("a1"), ...words("One two "));
     await chat.until(
@@ -80,7 +65,7 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
     await chat.until("it is whole", ({ status }) => status === "ready");
     expect(said(chat.now)).toEqual(["user: Hi", "assistant: One two three"]);
     expect(chat.now.messages[1]?.id).toBe("a1");
-    const [question] = await server.allEvents(id);
+    const [question] = await at.server.allEvents(at.id);
     expect(question).toMatchObject({
       actor: "user:alice",
       payload: { kind: "chat.user.message", message: { id: chat.now.messages[0]?.id, role: "user" } },
@@ -89,14 +74,12 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
   });
 
   test("goes on with an answer after a reload", async () => {
-    const says = await agent();
-    const session = await here.session(id);
+    const says = await at.agent();
+    const session = await at.here.session(at.id);
     {
       using chat = openChat(session);
-      await chat.until("it is there", ({ status }) => status === "ready");
-      void chat.now.sendMessage({ text: "First" });
-      await eventually("it is sent", async () => (await types()).length === 1);
-      await says(...beginning("a1"), ...words("One."), ...ENDING);
+      await ask(chat, "First");
+      await says(...answer("a1", "One."));
       await chat.until("it is whole", ({ status }) => status === "ready");
     }
     await session.append({
@@ -107,7 +90,7 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
       },
     });
     await says(...beginning("a2"), ...words("Two three "));
-    const next = await new Client(server).session(id);
+    const next = await new Client(at.server).session(at.id);
     const transport = new DaybookChatTransport({ session: next });
     const messages = await transport.loadMessages();
     expect(said({ messages })).toEqual(["user: First", "assistant: One.", "user: Second"]);
@@ -126,86 +109,78 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
     ]);
     await next.close();
     // Nobody has stopped anything by looking.
-    expect(await types()).toEqual(["chat.user.message", "chat.user.message"]);
+    expect(await at.types()).toEqual(["chat.user.message", "chat.user.message"]);
   });
 
   test("has nothing to resume when all is answered, and when there is nothing at all", async () => {
-    const says = await agent();
-    const transport = new DaybookChatTransport({ session: await here.session(id) });
-    expect(await transport.reconnectToStream({ chatId: id })).toBeNull();
+    const says = await at.agent();
+    const transport = new DaybookChatTransport({ session: await at.here.session(at.id) });
+    expect(await transport.reconnectToStream({ chatId: at.id })).toBeNull();
     expect(await transport.loadMessages()).toEqual([]);
-    await says(...beginning("a1"), ...words("Hello!"), ...ENDING);
-    expect(await transport.reconnectToStream({ chatId: id })).toBeNull();
+    await says(...answer("a1", "Hello!"));
+    expect(await transport.reconnectToStream({ chatId: at.id })).toBeNull();
     expect(await transport.loadMessages()).toHaveLength(1);
   });
 
   test("stops: for everybody, and for good", async () => {
-    const says = await agent();
-    const session = await here.session(id);
+    const says = await at.agent();
+    const session = await at.here.session(at.id);
     using chat = openChat(session);
-    await chat.until("it is there", ({ status }) => status === "ready");
-    void chat.now.sendMessage({ text: "Count." });
-    await eventually("it is sent", async () => (await types()).length === 1);
+    await ask(chat, "Count.");
     await says(...beginning("a1"), ...words("One two "));
     await chat.until("it is written", (now) => said(now)[1] === "assistant: One two ");
     await chat.now.stop();
     await chat.until("it is stopped", ({ status }) => status === "ready");
-    await eventually("it is in the log", async () => (await types()).includes("chat.stop"));
-    expect(await types()).toEqual(["chat.user.message", "chat.stop"]);
+    await eventually("it is in the log", async () => (await at.types()).includes("chat.stop"));
+    expect(await at.types()).toEqual(["chat.user.message", "chat.stop"]);
     await says({ type: "abort" });
     const transport = new DaybookChatTransport({ session });
     expect(said({ messages: await transport.loadMessages() })).toEqual(said(chat.now));
-    expect(await transport.reconnectToStream({ chatId: id })).toBeNull();
+    expect(await transport.reconnectToStream({ chatId: at.id })).toBeNull();
   });
 
   test("a stop by somebody else ends it here too", async () => {
-    const says = await agent();
-    const session = await here.session(id);
+    const says = await at.agent();
+    const session = await at.here.session(at.id);
     using chat = openChat(session);
-    await chat.until("it is there", ({ status }) => status === "ready");
-    void chat.now.sendMessage({ text: "Count." });
-    await eventually("it is sent", async () => (await types()).length === 1);
+    await ask(chat, "Count.");
     await says(...beginning("a1"), ...words("One "));
     await chat.until("it is written", ({ status }) => status === "streaming");
-    await new DaybookChatTransport({ session: await there.session(id) }).stop();
+    await new DaybookChatTransport({ session: await at.there.session(at.id) }).stop();
     await chat.until("it is stopped", ({ status }) => status === "ready");
-    expect(await types()).toEqual(["chat.user.message", "chat.stop"]);
+    expect(await at.types()).toEqual(["chat.user.message", "chat.stop"]);
   });
 
   test("asks anew: the message takes its old place in the log", async () => {
-    const says = await agent();
-    const session = await here.session(id);
+    const says = await at.agent();
+    const session = await at.here.session(at.id);
     using chat = openChat(session);
-    await chat.until("it is there", ({ status }) => status === "ready");
-    void chat.now.sendMessage({ text: "Hi" });
-    await eventually("it is sent", async () => (await types()).length === 1);
-    await says(...beginning("a1"), ...words("Go away."), ...ENDING);
+    await ask(chat, "Hi");
+    await says(...answer("a1", "Go away."));
     await chat.until("it is whole", ({ status }) => status === "ready");
     void chat.now.regenerate();
-    await eventually("it is asked again", async () => (await types()).length === 2);
-    await says(...beginning("a2"), ...words("Hello!"), ...ENDING);
+    await eventually("it is asked again", async () => (await at.types()).length === 2);
+    await says(...answer("a2", "Hello!"));
     await chat.until("another answer", (now) => said(now)[1] === "assistant: Hello!");
     const [question] = chat.now.messages;
     void chat.now.sendMessage({ text: "Ho", messageId: question?.id ?? "" });
-    await eventually("it is edited", async () => (await types()).length === 3);
-    await says(...beginning("a3"), ...words("Ho ho!"), ...ENDING);
+    await eventually("it is edited", async () => (await at.types()).length === 3);
+    await says(...answer("a3", "Ho ho!"));
     await chat.until("yet another", (now) => now.status === "ready" && said(now)[1] === "assistant: Ho ho!");
     expect(said(chat.now)).toEqual(["user: Ho", "assistant: Ho ho!"]);
     const messages = await new DaybookChatTransport({ session }).loadMessages();
     expect(messages.map((message) => message.id)).toEqual([question?.id, "a3"]);
     expect(said({ messages })).toEqual(said(chat.now));
-    expect(await types()).not.toContain("chat.stop");
+    expect(await at.types()).not.toContain("chat.stop");
   });
 
   test("sends back what a tool in the browser has found, and the answer goes on in the same message", async () => {
-    const says = await agent();
-    const session = await here.session(id);
+    const says = await at.agent();
+    const session = await at.here.session(at.id);
     using chat = openChat(session, {
       sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
     });
-    await chat.until("it is there", ({ status }) => status === "ready");
-    void chat.now.sendMessage({ text: "Where am I?" });
-    await eventually("it is sent", async () => (await types()).length === 1);
+    await ask(chat, "Where am I?");
     await says(
       { type: "start", messageId: "a1" },
       { type: "start-step" },
@@ -215,7 +190,7 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
     );
     await chat.until("it asks", (now) => now.status === "ready" && now.messages.length === 2);
     await chat.now.addToolOutput({ tool: "locate" as never, toolCallId: "t", output: "Bern" });
-    await eventually("it is sent back", async () => (await types()).length === 2);
+    await eventually("it is sent back", async () => (await at.types()).length === 2);
     await says(
       { type: "start", messageId: "a1" },
       { type: "start-step" },
@@ -240,8 +215,8 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
   });
 
   test("goes on after a reload with an answer that goes on with a message", async () => {
-    const says = await agent();
-    const session = await here.session(id);
+    const says = await at.agent();
+    const session = await at.here.session(at.id);
     const tool = { type: "tool-locate", toolCallId: "t", input: {} };
     const ask = (message: object): Promise<unknown> =>
       session.append({ type: "chat.user.message", payload: { kind: "chat.user.message", message } });
@@ -268,8 +243,8 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
 
   test("stops waiting while there is no network, and what was asked is stopped when there is", async () => {
     const store = memoryStore();
-    const token = await here.daybook.token({ id, identity: here.daybook.user({ id: "alice" }) });
-    const gate = here.with({ store, isOffline: true });
+    const token = await at.here.daybook.token({ id: at.id, identity: at.here.daybook.user({ id: "alice" }) });
+    const gate = at.here.with({ store, isOffline: true });
     const session = gate.daybook.session({ token });
     const chat = openChat(session);
     await chat.until("it is there", ({ status }) => status === "ready");
@@ -279,42 +254,40 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
     await chat.until("it is stopped", ({ status }) => status === "ready");
     expect(said(chat.now)).toEqual(["user: Anybody?"]);
     gate.isOffline = false;
-    await eventually("it is stopped", async () => (await types()).length === 2);
-    expect(await types()).toEqual(["chat.user.message", "chat.stop"]);
+    await eventually("it is stopped", async () => (await at.types()).length === 2);
+    expect(await at.types()).toEqual(["chat.user.message", "chat.stop"]);
     chat[Symbol.dispose]();
     await gate[Symbol.asyncDispose]();
   });
 
   test("with stopOnAbort off, a component that goes away stops nothing, and the transport does", async () => {
-    const says = await agent();
-    const session = await here.session(id);
+    const says = await at.agent();
+    const session = await at.here.session(at.id);
     const transport = new DaybookChatTransport({ session, stopOnAbort: false });
     {
       using chat = open(() => useChat({ transport }));
-      await chat.until("it is there", ({ status }) => status === "ready");
-      void chat.now.sendMessage({ text: "Count." });
-      await eventually("it is sent", async () => (await types()).length === 1);
+      await ask(chat, "Count.");
       await says(...beginning("a1"), ...words("One "));
       await chat.until("it is written", ({ status }) => status === "streaming");
       await chat.now.stop();
     }
     await says(...words("two "));
-    expect(await types()).toEqual(["chat.user.message"]);
+    expect(await at.types()).toEqual(["chat.user.message"]);
     await transport.stop();
-    expect(await types()).toEqual(["chat.user.message", "chat.stop"]);
+    expect(await at.types()).toEqual(["chat.user.message", "chat.stop"]);
   });
 
   test("shows what it was refused for, and the next message goes through", async () => {
-    const session = await here.session(id);
+    const session = await at.here.session(at.id);
     using chat = openChat(session);
     await chat.until("it is there", ({ status }) => status === "ready");
     await chat.now.sendMessage({ text: "x".repeat(2 ** 20) });
     await chat.until("it says so", ({ status, error }) => status === "error" && error !== undefined);
     expect(chat.now.error).toMatchObject({ status: 413 });
     void chat.now.sendMessage({ text: "Hi" });
-    await eventually("the next is sent", async () => (await types()).length === 1);
-    const says = await agent();
-    await says(...beginning("a1"), ...words("Hello!"), ...ENDING);
+    await eventually("the next is sent", async () => (await at.types()).length === 1);
+    const says = await at.agent();
+    await says(...answer("a1", "Hello!"));
     await chat.until(
       "it is answered",
       (now) => now.status === "ready" && said(now).at(-1) === "assistant: Hello!",
@@ -322,9 +295,9 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
   });
 
   test("with useChatSync two tabs show the same, whoever asks", async () => {
-    const [says, adds] = [await agent("a"), await agent("b")];
-    using one = openSynced(await here.session(id));
-    using two = openSynced(await there.session(id));
+    const [says, adds] = [await at.agent("a"), await at.agent("b")];
+    using one = openSynced(await at.here.session(at.id));
+    using two = openSynced(await at.there.session(at.id));
     await one.until("it is open", ({ isLoading }) => !isLoading);
     await two.until("it is open", ({ isLoading }) => !isLoading);
     for (const [n, [asking, watching]] of (
@@ -346,7 +319,7 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
       for (const tab of [asking, watching])
         await tab.until("it is whole", ({ status }) => status === "ready");
     }
-    await adds(...beginning("b1"), ...words("And four."), ...ENDING);
+    await adds(...answer("b1", "And four."));
     const whole = [
       "user: Question 0",
       "assistant: One two three",
@@ -361,13 +334,13 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
       const lengths = tab.renders.map(({ messages }) => messages.length);
       expect(lengths).toEqual(lengths.toSorted((a, b) => a - b));
     }
-    expect(await types()).toEqual(["chat.user.message", "chat.user.message"]);
+    expect(await at.types()).toEqual(["chat.user.message", "chat.user.message"]);
   });
 
   test("with useChatSync either tab stops the answer, and older messages are loaded", async () => {
-    const says = await agent();
-    for (let n = 0; n < 20; n++) await says(...beginning(`old${n}`), ...words(`Old ${n}`), ...ENDING);
-    const writer = await here.session(id);
+    const says = await at.agent();
+    for (let n = 0; n < 20; n++) await says(...answer(`old${n}`, `Old ${n}`));
+    const writer = await at.here.session(at.id);
     await writer.append({
       type: "chat.user.message",
       payload: {
@@ -376,7 +349,7 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
       },
     });
     await says(...beginning("a1"), ...words("One two "));
-    using tab = openSynced(await there.session(id), { pageEvents: 8 });
+    using tab = openSynced(await at.there.session(at.id), { pageEvents: 8 });
     await tab.until(
       "it is written",
       (now) => now.status === "streaming" && said(now).at(-1) === "assistant: One two ",
@@ -389,7 +362,7 @@ describe.each(VERSIONS)("useChat of the AI SDK %s through a session", (_, useCha
     expect(tab.now.messages).toHaveLength(22);
     await tab.now.stop();
     await tab.until("it is stopped", ({ status }) => status === "ready");
-    await eventually("it is in the log", async () => (await types()).includes("chat.stop"));
+    await eventually("it is in the log", async () => (await at.types()).includes("chat.stop"));
     await says(...words("three"), { type: "abort" });
     await tab.until("what was written stays", (now) => said(now).at(-1) === "assistant: One two three");
     expect(tab.now.status).toBe("ready");
@@ -402,7 +375,7 @@ test("one transport may serve many chats, each in a session of its own", async (
     session: (chatId) => {
       asked.push(chatId);
       if (asked.length === 1) throw new Error("not yet");
-      return here.session(chatId);
+      return at.here.session(chatId);
     },
   });
   const send = (chatId: string, text: string): Promise<ReadableStream<UIMessageChunk>> =>
@@ -418,6 +391,6 @@ test("one transport may serve many chats, each in a session of its own", async (
   await send("many-2", "Ho");
   await send("many-1", "Hm");
   expect(asked).toEqual(["many-1", "many-1", "many-2"]);
-  expect((await server.allEvents("many-1")).length).toBe(2);
-  expect((await server.allEvents("many-2")).length).toBe(1);
+  expect((await at.server.allEvents("many-1")).length).toBe(2);
+  expect((await at.server.allEvents("many-2")).length).toBe(1);
 });

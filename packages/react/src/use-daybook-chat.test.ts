@@ -1,22 +1,19 @@
-import { Client, Page } from "./page.test.support.js";
+import { type Client, Page } from "./page.test.support.js";
 import { DaybookError, memoryStore, type SessionEvent } from "@daybook/client";
-import { ASSISTANT_CHUNK } from "@daybook/client/ai";
-import { eventually, startServer, type TestServer } from "@daybook/test-kit";
+import { answer, beginning, ENDING, eventually, words } from "@daybook/test-kit";
 import { lastAssistantMessageIsCompleteWithToolCalls, type UIMessage, type UIMessageChunk } from "ai";
 import * as React from "react";
 import * as client from "react-dom/client";
 import * as dom from "react-dom/server";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { ChatOptions } from "./chat-types.js";
 import { loadChat } from "./load-chat.js";
-import { beginning, ENDING, textOf, words } from "./session-events.test.support.js";
+import { said, textOf } from "./session-events.test.support.js";
+import { SessionPerTest } from "./session-per-test.test.support.js";
 import { type DaybookChat, useDaybookChat } from "./use-daybook-chat.js";
 
 type Chat = DaybookChat<UIMessage>;
 
-const said = ({ messages }: Pick<Chat, "messages">): string[] =>
-  messages.map((message) => `${message.role}: ${textOf(message)}`);
-const answer = (id: string, text: string): UIMessageChunk[] => [...beginning(id), ...words(text), ...ENDING];
 const CALL: readonly UIMessageChunk[] = [
   { type: "start", messageId: "a1" },
   { type: "start-step" },
@@ -25,46 +22,27 @@ const CALL: readonly UIMessageChunk[] = [
   { type: "finish" },
 ];
 
-let server: TestServer;
-let here: Client;
-let there: Client;
-let ids = 0;
-let id: string;
-beforeAll(async () => {
-  server = await startServer({ store: "memory" });
-});
-afterAll(() => server[Symbol.asyncDispose]());
-beforeEach(async () => {
-  [here, there] = [new Client(server), new Client(server)];
-  id = await server.create({ id: `d${++ids}` });
-});
-afterEach(async () => {
-  await here[Symbol.asyncDispose]();
-  await there[Symbol.asyncDispose]();
-});
+const at = new SessionPerTest();
 
 /** A chat in a page, once it is open. */
 async function openChat(client_: Client, options: Partial<ChatOptions<UIMessage>> = {}): Promise<Page<Chat>> {
-  const session = options.session ?? (await client_.session(id));
+  const session = options.session ?? (await client_.session(at.id));
   const use = (): Chat => useDaybookChat({ ...options, session });
   const page = new Page({ name: "19", React, client, server: dom }, use).open();
   await page.until("it is open", ({ isLoading }) => !isLoading);
   return page;
 }
 
-const types = async (): Promise<string[]> =>
-  (await server.allEvents(id)).map(({ type }) => type).filter((type) => type !== ASSISTANT_CHUNK);
-
 describe("asking", () => {
   test("again takes the question's place for every reader, and stops an answer that is being written", async () => {
-    const says = await there.agent(id);
-    using chat = await openChat(here);
-    using other = await openChat(there);
+    const says = await at.agent();
+    using chat = await openChat(at.here);
+    using other = await openChat(at.there);
     await chat.now.sendMessage({ text: "Hi" });
     await says(...beginning("a1"), ...words("Go "));
     await chat.until("it is written", ({ status }) => status === "streaming");
     await chat.now.regenerate();
-    expect(await types()).toEqual(["chat.user.message", "chat.stop", "chat.user.message"]);
+    expect(await at.types()).toEqual(["chat.user.message", "chat.stop", "chat.user.message"]);
     await chat.until("it is asked again", (now) => said(now).join() === "user: Hi");
     await says({ type: "abort" }, ...answer("a2", "Hello!"));
     await chat.until("another answer", (now) => said(now)[1] === "assistant: Hello!");
@@ -74,23 +52,23 @@ describe("asking", () => {
     for (const page of [chat, other])
       await page.until("yet another", (now) => said(now).join() === "user: Ho,assistant: Ho ho!");
     expect(chat.now.messages[0]?.id).toBe(question?.id);
-    expect((await types()).filter((type) => type === "chat.stop")).toHaveLength(1);
+    expect((await at.types()).filter((type) => type === "chat.stop")).toHaveLength(1);
   });
 
   test("what cannot be asked is refused, and nothing is sent", async () => {
-    using chat = await openChat(here);
+    using chat = await openChat(at.here);
     await expect(chat.now.regenerate()).rejects.toThrow("no question");
     await expect(chat.now.sendMessage({ text: "Ho", messageId: "nobody" })).rejects.toThrow("nobody");
-    expect(await types()).toEqual([]);
+    expect(await at.types()).toEqual([]);
   });
 
   test("goes into the event with what the agent is to know beside it", async () => {
-    using chat = await openChat(here);
+    using chat = await openChat(at.here);
     await chat.now.sendMessage(
       { text: "Hi", files: [{ type: "file", mediaType: "text/plain", url: "data:," }], metadata: { a: 1 } },
       { body: { model: "small" }, metadata: { b: 2 } },
     );
-    const [event] = await server.allEvents(id);
+    const [event] = await at.server.allEvents(at.id);
     const { message } = event?.payload as { message: UIMessage };
     expect(message).toMatchObject({ role: "user", metadata: { a: 1 } });
     expect(message.parts).toMatchObject([{ type: "file" }, { type: "text", text: "Hi" }]);
@@ -101,7 +79,7 @@ describe("asking", () => {
 
   test("is refused: the error is shown, and cleared; the next goes through", async () => {
     const onError = vi.fn();
-    using chat = await openChat(here, { onError });
+    using chat = await openChat(at.here, { onError });
     await chat.now.sendMessage({ text: "x".repeat(2 ** 20) });
     await chat.until("it says so", ({ status, error }) => status === "error" && error !== undefined);
     expect(onError).toHaveBeenCalledExactlyOnceWith(chat.now.error);
@@ -109,11 +87,11 @@ describe("asking", () => {
     await chat.until("it is over", ({ status, messages }) => status === "ready" && messages.length === 0);
     await chat.now.sendMessage({ text: "Hi" });
     await chat.until("it is there", ({ messages }) => messages.length === 1);
-    expect(await types()).toEqual(["chat.user.message"]);
+    expect(await at.types()).toEqual(["chat.user.message"]);
   });
 
   test("behind what was refused is refused as well, and gone with it", async () => {
-    using chat = await openChat(here);
+    using chat = await openChat(at.here);
     await chat.now.sendMessage({ text: "x".repeat(2 ** 20) });
     await chat.until("it says so", ({ status }) => status === "error");
     await chat.now.sendMessage({ text: "And?" });
@@ -125,7 +103,7 @@ describe("asking", () => {
     await chat.until("it is over", ({ status, messages }) => status === "ready" && messages.length === 0);
     await chat.now.sendMessage({ text: "Hi" });
     await chat.until("it is there", (now) => said(now).join() === "user: Hi");
-    expect(await types()).toEqual(["chat.user.message"]);
+    expect(await at.types()).toEqual(["chat.user.message"]);
   });
 
   test("needs a session: without one nothing is shown as if it were sent", async () => {
@@ -140,9 +118,9 @@ describe("asking", () => {
 
   test("stays asked over a reload, when it could not be sent before", async () => {
     const store = memoryStore();
-    const [offline, online] = [here.with({ store, isOffline: true }), here.with({ store })];
+    const [offline, online] = [at.here.with({ store, isOffline: true }), at.here.with({ store })];
     // Bound by a token, as a browser is: that takes no call.
-    const token = await here.daybook.token({ id, identity: here.daybook.user({ id: "alice" }) });
+    const token = await at.here.daybook.token({ id: at.id, identity: at.here.daybook.user({ id: "alice" }) });
     {
       const session = offline.daybook.session({ token });
       const chat = await openChat(offline, { session, messages: [], initialEvents: [], cursor: 0 });
@@ -152,10 +130,10 @@ describe("asking", () => {
       chat[Symbol.dispose]();
       await offline[Symbol.asyncDispose]();
     }
-    expect(await types()).toEqual([]);
+    expect(await at.types()).toEqual([]);
     using chat = await openChat(online, { session: online.daybook.session({ token }) });
     await chat.until("it is shown", ({ messages }) => messages.length === 1);
-    await eventually("it is sent", async () => (await types()).length === 1);
+    await eventually("it is sent", async () => (await at.types()).length === 1);
     await chat.until("once", (now) => now.messages.every((message) => !now.originOf(message).isPending));
     expect(said(chat.now)).toEqual(["user: Is anybody there?"]);
     await online[Symbol.asyncDispose]();
@@ -164,13 +142,13 @@ describe("asking", () => {
 
 describe("tools on the user's side", () => {
   test("run in the tab that asked, and the answer goes on in the same message", async () => {
-    const says = await there.agent(id);
+    const says = await at.agent();
     const [onToolCall, elsewhere] = [vi.fn(), vi.fn()];
-    using chat = await openChat(here, {
+    using chat = await openChat(at.here, {
       onToolCall,
       sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
     });
-    using other = await openChat(there, {
+    using other = await openChat(at.there, {
       onToolCall: elsewhere,
       sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
     });
@@ -182,7 +160,7 @@ describe("tools on the user's side", () => {
     });
     await chat.until("it waits", ({ status }) => status === "ready");
     await chat.now.addToolOutput({ tool: "locate" as never, toolCallId: "t", output: "Bern" });
-    await eventually("it is sent back", async () => (await types()).length === 2);
+    await eventually("it is sent back", async () => (await at.types()).length === 2);
     await says(
       { type: "start", messageId: "a1" },
       { type: "start-step" },
@@ -205,12 +183,12 @@ describe("tools on the user's side", () => {
       { type: "text", text: "In Bern." },
     ]);
     expect(elsewhere).not.toHaveBeenCalled();
-    expect(await types()).toEqual(["chat.user.message", "chat.user.message"]);
+    expect(await at.types()).toEqual(["chat.user.message", "chat.user.message"]);
   });
 
   test("that ask first are approved", async () => {
-    const says = await there.agent(id);
-    using chat = await openChat(here, {
+    const says = await at.agent();
+    using chat = await openChat(at.here, {
       sendAutomaticallyWhen: ({ messages }) =>
         messages.at(-1)?.parts.some((part) => "state" in part && part.state === "approval-responded") ===
         true,
@@ -226,8 +204,8 @@ describe("tools on the user's side", () => {
     );
     await chat.until("it asks", ({ status, messages }) => status === "ready" && messages.length === 2);
     await chat.now.addToolApprovalResponse({ id: "ok?", approved: true });
-    await eventually("it is said", async () => (await types()).length === 2);
-    const last = (await server.allEvents(id)).at(-1)?.payload as { message: UIMessage };
+    await eventually("it is said", async () => (await at.types()).length === 2);
+    const last = (await at.server.allEvents(at.id)).at(-1)?.payload as { message: UIMessage };
     expect(last.message).toMatchObject({
       id: "a1",
       role: "assistant",
@@ -250,10 +228,10 @@ describe("tools on the user's side", () => {
 
 describe("what happens is called back", () => {
   test("data, the end, and errors; but nothing that had happened before", async () => {
-    const says = await there.agent(id);
+    const says = await at.agent();
     await says({ type: "start", messageId: "a0" }, { type: "data-n", data: 0 }, { type: "finish" });
     const [onData, onFinish, onError] = [vi.fn(), vi.fn(), vi.fn()];
-    using chat = await openChat(here, { onData, onFinish, onError });
+    using chat = await openChat(at.here, { onData, onFinish, onError });
     await chat.now.sendMessage({ text: "Hi" });
     await says({ type: "start", messageId: "a1" }, { type: "data-n", data: 1 }, { type: "finish" });
     await eventually("it has ended", () => onFinish.mock.calls.length === 1);
@@ -273,22 +251,22 @@ describe("what happens is called back", () => {
 
 describe("stop", () => {
   test("before anything is written: nobody waits any more, in any tab", async () => {
-    using chat = await openChat(here);
-    using other = await openChat(there);
+    using chat = await openChat(at.here);
+    using other = await openChat(at.there);
     await chat.now.stop();
-    expect(await types()).toEqual([]);
+    expect(await at.types()).toEqual([]);
     await chat.now.sendMessage({ text: "Hi" });
     await other.until("it waits", ({ status }) => status === "submitted");
     await other.now.stop();
     for (const page of [chat, other])
       await page.until("it is over", ({ status, messages }) => status === "ready" && messages.length === 1);
-    expect(await types()).toEqual(["chat.user.message", "chat.stop"]);
+    expect(await at.types()).toEqual(["chat.user.message", "chat.stop"]);
   });
 
   test("of one agent leaves the other writing", async () => {
-    const [a, b] = [await there.agent(id, "a"), await there.agent(id, "b")];
-    const session = await here.session(id);
-    using chat = await openChat(here, { session });
+    const [a, b] = [await at.agent("a"), await at.agent("b")];
+    const session = await at.here.session(at.id);
+    using chat = await openChat(at.here, { session });
     await chat.now.sendMessage({ text: "Hi" });
     await a(...beginning("a1"), ...words("One "));
     await b(...beginning("b1"), ...words("Uno "));
@@ -304,9 +282,9 @@ describe("stop", () => {
 
 describe("setMessages", () => {
   test("is for this page alone, and what comes later is added", async () => {
-    const says = await there.agent(id);
-    using chat = await openChat(here);
-    using other = await openChat(there);
+    const says = await at.agent();
+    using chat = await openChat(at.here);
+    using other = await openChat(at.there);
     await chat.now.sendMessage({ text: "Hi" });
     await says(...answer("a1", "Hello!"));
     await chat.until("it is answered", ({ messages, status }) => messages.length === 2 && status === "ready");
@@ -320,8 +298,8 @@ describe("setMessages", () => {
 
 describe("the cost of an event", () => {
   test("does not grow with the history: nothing of that is looked at again", async () => {
-    const says = await there.agent(id);
-    const session = await here.session(id);
+    const says = await at.agent();
+    const session = await at.here.session(at.id);
     for (let n = 0; n < 40; n++) {
       const message = { id: `u${n}`, role: "user", parts: [{ type: "text", text: `Question ${n}` }] };
       await session.append({ type: "chat.user.message", payload: { kind: "chat.user.message", message } });
@@ -331,7 +309,7 @@ describe("the cost of an event", () => {
     expect(messages).toHaveLength(80);
     let looks = 0;
     const watched = initialEvents.map((event) => counting(event, () => looks++));
-    using chat = await openChat(here, { session, initialEvents: watched });
+    using chat = await openChat(at.here, { session, initialEvents: watched });
     await chat.until("it is read", (now) => now.messages.length === 80 && now.connection === "live");
     const before = chat.now.messages;
     expect(looks).toBeGreaterThan(initialEvents.length);

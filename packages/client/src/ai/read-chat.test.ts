@@ -1,7 +1,7 @@
 import { readUIMessageStream, type UIMessage } from "ai";
 import { readUIMessageStream as readUIMessageStream5 } from "ai-5";
 import { describe, expect, test } from "vitest";
-import { Script, words } from "./chat-script.test.support.js";
+import { Script, text } from "./chat-script.test.support.js";
 import { historyTo } from "./history.js";
 import { type MessageReader, readChat, readMessages, turnBoundary } from "./index.js";
 
@@ -34,7 +34,7 @@ describe.each(READERS)("a chat read with major %s of the AI SDK", (_, read) => {
   test("two writers at once, also of one agent, and with one message id, each have a message of their own", async () => {
     const script = new Script().says("u1", "Hello");
     for (const producer of ["p", "q"]) script.chunks([{ type: "start", messageId: "m" }], { producer });
-    const [one, two] = [words("one two"), words("uno due")];
+    const [one, two] = [text("one two"), text("uno due")];
     for (const [index, chunk] of one.entries())
       script.chunks([chunk], { producer: "p" }).chunks([two[index] ?? chunk], { producer: "q" });
     expect(await shown(script)).toEqual([
@@ -54,12 +54,12 @@ describe.each(READERS)("a chat read with major %s of the AI SDK", (_, read) => {
       .says("u1", "One?")
       .answers("a1", "First.")
       .says("u2", "Two?")
-      .chunks([{ type: "start", messageId: "a2" }, ...words("Seco").slice(0, 2)])
+      .chunks([{ type: "start", messageId: "a2" }, ...text("Seco").slice(0, 2)])
       .says("u2", "Two, please?");
     const asked = ["user u1: One?", "assistant a1: First.", "user u2: Two, please?"];
     expect(await shown(script)).toEqual(asked);
     // What is still written on the answer before goes nowhere.
-    script.chunks([{ type: "text-delta", id: "t", delta: "nd." }, { type: "abort" }]);
+    script.chunks([{ type: "text-delta", id: "0", delta: "nd." }, { type: "abort" }]);
     expect(await shown(script)).toEqual(asked);
     expect(await shown(script.answers("a3", "Second."))).toEqual([...asked, "assistant a3: Second."]);
     // The same question again, for another answer; then the first one, for another course.
@@ -83,7 +83,7 @@ describe.each(READERS)("a chat read with major %s of the AI SDK", (_, read) => {
       .chunks([
         { type: "start", messageId: "a1" },
         { type: "tool-output-available", toolCallId: "c", output: "Graz" },
-        ...words("Rain."),
+        ...text("Rain."),
         { type: "finish" },
       ]);
     const copy = structuredClone(script.events);
@@ -107,17 +107,17 @@ describe.each(READERS)("a chat read with major %s of the AI SDK", (_, read) => {
         role: "assistant",
         parts: [{ ...call, state: "output-available", output: "Graz" }],
       })
-      .chunks([{ type: "start", messageId: "a1" }, ...words("Rain."), { type: "finish" }]);
+      .chunks([{ type: "start", messageId: "a1" }, ...text("Rain."), { type: "finish" }]);
     expect(await shown(script)).toEqual(["user u1: Weather?", "assistant a1: <tool-here>Rain."]);
     expect((await readMessages(script.events, read))[1]?.parts[0]).toMatchObject({ output: "Graz" });
   });
 
   test("an answer without `start` and id is one until its end, or until a user speaks", async () => {
     const script = new Script()
-      .chunks([...words("No start."), { type: "finish" }])
-      .chunks(words("No end."))
+      .chunks([...text("No start."), { type: "finish" }])
+      .chunks(text("No end."))
       .says("u1", "Hm?")
-      .chunks([{ type: "start" }, ...words("No id."), { type: "finish" }]);
+      .chunks([{ type: "start" }, ...text("No id."), { type: "finish" }]);
     expect(await shown(script)).toEqual([
       "assistant seq-1: No start.",
       "assistant seq-6: No end.",
@@ -141,7 +141,7 @@ describe.each(READERS)("a chat read with major %s of the AI SDK", (_, read) => {
         { type: "reasoning-end", id: "9" },
         { type: "tool-output-available", toolCallId: "9", output: 1 },
         { type: "text-start" },
-        ...words("Still here."),
+        ...text("Still here."),
         { type: "finish" },
       ]);
     expect(await shown(script)).toEqual(["user u1: Hello", "assistant a1: Still here."]);
@@ -186,7 +186,7 @@ describe("what is read of a long chat", () => {
 
   test("goes back as far as it has to where no turn begins", async () => {
     const script = new Script().says("u1", "Count to 5,000.").chunks([{ type: "start", messageId: "a" }]);
-    script.chunks(words("n ".repeat(5_000)));
+    script.chunks(text("n ".repeat(5_000)));
     const events = await historyTo(paged(script), script.events.length, 1_000);
     expect(events).toHaveLength(script.events.length);
     expect(turnBoundary(events)).toBe(0);
