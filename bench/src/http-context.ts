@@ -1,13 +1,13 @@
 import { LoadGenerator } from "./http-generator.js";
 import { BenchServer, type ServerOptions } from "./http-server.js";
-import type { AppendReport, AppendTask } from "./load-task.js";
+import type { AppendReport, AppendTask, SessionSet } from "./load-task.js";
 import type { BenchOptions } from "./options.js";
 import type { Row } from "./row.js";
 
 /** The size every goal speaks of. */
 export const EVENT_BYTES = 400;
 /** Above this a generator may have been the limit. */
-const BUSY_MAX = 0.9;
+export const BUSY_MAX = 0.9;
 const WARM_UP_SECONDS = 1;
 
 /** What a scenario gets: how thorough to be, and parts that are ended with it. */
@@ -51,6 +51,26 @@ export interface Scenario {
 export interface Measured extends AppendReport {
   readonly eventsPerSecond: number;
   readonly cpuMicrosPerEvent: number;
+}
+
+/** The longest lists that sessions are filled with. */
+const FILL_EVENTS_MAX = 100;
+
+/** Makes sessions with so many events each. */
+export async function fillSessions(
+  { target }: BenchServer,
+  generator: LoadGenerator,
+  { sessions, eventsPerSession }: { readonly sessions: SessionSet; readonly eventsPerSession: number },
+): Promise<void> {
+  await generator.run({ kind: "create", target, sessions });
+  await generator.run({
+    kind: "fill",
+    target,
+    sessions,
+    eventsPerSession,
+    eventsPerRequest: Math.min(FILL_EVENTS_MAX, eventsPerSession),
+    eventBytes: EVENT_BYTES,
+  });
 }
 
 type Load = Pick<AppendTask, "sessions"> & Partial<AppendTask>;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
-  EVENT_BYTES,
+  fillSessions,
   halfOfPeak,
   type HttpContext,
   interleave,
@@ -10,32 +10,18 @@ import {
 } from "./http-context.js";
 import type { LoadGenerator } from "./http-generator.js";
 import type { BenchServer } from "./http-server.js";
-import { type SessionSet, sessionId } from "./load-task.js";
+import { sessionId } from "./load-task.js";
 import { judged, median, type Row, showNumber, spread } from "./row.js";
 
 const LONG_EVENTS = 40_000;
-
-async function longSession(
-  server: BenchServer,
-  generator: LoadGenerator,
-  prefix: string,
-): Promise<SessionSet> {
-  const { target } = server;
-  const sessions = { prefix, count: 1 };
-  await generator.run({ kind: "create", target, sessions });
-  await generator.run({
-    kind: "fill",
-    target,
-    sessions,
-    eventsPerSession: LONG_EVENTS,
-    eventsPerRequest: 100,
-    eventBytes: EVENT_BYTES,
-  });
-  return sessions;
-}
-
-/** Each look is a whole scrape of the metrics, which costs the server some: not too often. */
 const LOOK_MS = 50;
+
+/** @returns its id */
+async function longSession(server: BenchServer, generator: LoadGenerator, prefix: string): Promise<string> {
+  const sessions = { prefix, count: 1 };
+  await fillSessions(server, generator, { sessions, eventsPerSession: LONG_EVENTS });
+  return sessionId(sessions, 0);
+}
 
 /** Erasing a long session while others append. */
 export async function erasure(context: HttpContext): Promise<Row[]> {
@@ -44,7 +30,7 @@ export async function erasure(context: HttpContext): Promise<Row[]> {
   await generator.run({ kind: "create", target: server.target, sessions });
   // The first request of a kind makes V8 translate anew what had only seen appends: that is the start of a server, and
   // not what an erasure costs.
-  await erase(server, sessionId(await longSession(server, filler, "first-"), 0));
+  await erase(server, await longSession(server, filler, "first-"));
   const rate = await halfOfPeak(context, server, generator, { sessions });
   const append = (): Promise<Measured> =>
     measureAppends(context, server, generator, { sessions, requestsPerSecond: rate, warmUpSeconds: 0.5 });
@@ -55,7 +41,7 @@ export async function erasure(context: HttpContext): Promise<Row[]> {
       const long = await longSession(server, filler, `erase${round}-`);
       const appending = append();
       await sleep(600);
-      eraseMs.push(await erase(server, sessionId(long, 0)));
+      eraseMs.push(await erase(server, long));
       return appending;
     },
   });
@@ -100,19 +86,8 @@ export async function startUp(context: HttpContext): Promise<Row[]> {
   const [server, generator] = [await context.server(), context.generator()];
   const empty = [await restarted(server, "SIGTERM")];
   const events = full ? 5_000_000 : quick ? 50_000 : 300_000;
-  const filled = async (prefix: string, count: number): Promise<void> => {
-    const { target } = server;
-    const sessions = { prefix, count };
-    await generator.run({ kind: "create", target, sessions });
-    await generator.run({
-      kind: "fill",
-      target,
-      sessions,
-      eventsPerSession: EVENTS_PER_SESSION,
-      eventsPerRequest: EVENTS_PER_SESSION,
-      eventBytes: EVENT_BYTES,
-    });
-  };
+  const filled = (prefix: string, count: number): Promise<void> =>
+    fillSessions(server, generator, { sessions: { prefix, count }, eventsPerSession: EVENTS_PER_SESSION });
   await filled("start-", events / EVENTS_PER_SESSION);
   const results = await interleave(context, {
     // The first of them comes right after all events were written: views are furthest behind then.

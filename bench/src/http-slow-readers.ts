@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
-  EVENT_BYTES,
+  fillSessions,
   halfOfPeak,
   type HttpContext,
   interleave,
@@ -22,15 +22,7 @@ export async function slowReaders(context: HttpContext): Promise<Row[]> {
   const [server, generator, readers] = [await context.server(), context.generator(), context.generator()];
   const { target } = server;
   const sessions = { prefix: "slow-", count: 1 };
-  await generator.run({ kind: "create", target, sessions });
-  await generator.run({
-    kind: "fill",
-    target,
-    sessions,
-    eventsPerSession: FILLED_EVENTS,
-    eventsPerRequest: 100,
-    eventBytes: EVENT_BYTES,
-  });
+  await fillSessions(server, generator, { sessions, eventsPerSession: FILLED_EVENTS });
   const rate = await halfOfPeak(context, server, generator, { sessions });
   const append = (): Promise<Measured> =>
     measureAppends(context, server, generator, { sessions, requestsPerSecond: rate });

@@ -1,4 +1,4 @@
-import { EVENT_BYTES } from "../http-context.js";
+import { BUSY_MAX, EVENT_BYTES } from "../http-context.js";
 import type { AppendTask } from "../load-task.js";
 import type { BesideContext } from "./beside-context.js";
 import type { Measure, Round } from "./comparison.js";
@@ -6,8 +6,6 @@ import type { Contender } from "./contender.js";
 import { usageOf } from "./process-tree.js";
 
 const WARM_UP_SECONDS = 1;
-/** Above this the generator may have been the limit. */
-const BUSY_MAX = 0.9;
 const MIB = 1024 * 1024;
 
 const COST = [

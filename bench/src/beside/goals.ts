@@ -16,36 +16,25 @@ export function daybookTo(
 }
 
 /** Goals on Daybook's own figures in one variant, by measure. */
-export function daybookAtMost(
-  comparison: Comparison,
-  variant: string,
-  goals: Readonly<Record<string, number>>,
-): Row[] {
-  return daybookGoals(comparison, variant, goals, (atMost) => ({ atMost }));
-}
+export const daybookAtMost = goalsOnDaybook((atMost) => ({ atMost }));
+export const daybookAtLeast = goalsOnDaybook((atLeast) => ({ atLeast }));
 
-export function daybookAtLeast(
-  comparison: Comparison,
-  variant: string,
-  goals: Readonly<Record<string, number>>,
-): Row[] {
-  return daybookGoals(comparison, variant, goals, (atLeast) => ({ atLeast }));
-}
-
-function daybookGoals(
-  comparison: Comparison,
-  variant: string,
-  goals: Readonly<Record<string, number>>,
-  goalOf: (bound: number) => Parameters<typeof judged>[1],
-): Row[] {
-  const line = lineOf(comparison, variant, DAYBOOK);
-  return Object.entries(goals).flatMap(([key, bound]) => {
-    const values = line === undefined ? [] : valuesOf(line, key);
-    const title = comparison.measures.find((measure) => measure.key === key)?.title ?? key;
-    if (values.length === 0) return [];
-    const figure = { name: `daybook, ${variant}`, value: median(values), unit: title, note: spread(values) };
-    return [judged(figure, goalOf(bound))];
-  });
+function goalsOnDaybook(goalOf: (bound: number) => Parameters<typeof judged>[1]) {
+  return (comparison: Comparison, variant: string, goals: Readonly<Record<string, number>>): Row[] => {
+    const line = lineOf(comparison, variant, DAYBOOK);
+    return Object.entries(goals).flatMap(([key, bound]) => {
+      const values = line === undefined ? [] : valuesOf(line, key);
+      const title = comparison.measures.find((measure) => measure.key === key)?.title ?? key;
+      if (values.length === 0) return [];
+      const figure = {
+        name: `daybook, ${variant}`,
+        value: median(values),
+        unit: title,
+        note: spread(values),
+      };
+      return [judged(figure, goalOf(bound))];
+    });
+  };
 }
 
 function lineOf({ lines }: Comparison, variant: string, contender: string): Line | undefined {
