@@ -342,6 +342,25 @@ describe("a chat of 5,000 messages, 100,000 of whose events are chunks", () => {
   });
 });
 
+describe("the agents", () => {
+  test("leave alone what is no chat, also when it comes back from the archive", async () => {
+    const path = "/v1/sessions/another-app";
+    const kind = "chat.user.message";
+    const message = { id: "u1", role: "user", parts: [{ type: "text", text: "@scout Anybody?" }] };
+    await app.call("POST", "/v1/sessions", { id: "another-app" });
+    for (const [call, body] of Object.entries({
+      append: { type: kind, payload: { kind, message }, producer_id: "p", producer_seq: 1 },
+      archive: {},
+      unarchive: {},
+    }))
+      expect((await app.call("POST", `${path}/${call}`, body)).status).toBeLessThan(300);
+    const answer = await beginAnswer();
+    answer.say("two, ");
+    await endHello(answer);
+    expect((await app.call("GET", `${path}/events`)).json.events).toHaveLength(1);
+  });
+});
+
 describe("the backend", () => {
   const call = (method: string, path: string, headers: Record<string, string> = {}): Promise<Response> =>
     fetch(`${app.url}${path}`, { method, headers });

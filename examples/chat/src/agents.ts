@@ -21,7 +21,7 @@ daybook.on("session.created", ({ session_id, metadata }) => {
 });
 for (const gone of ["session.archived", "session.deleted"] as const)
   daybook.on(gone, ({ session_id }) => leave(session_id));
-daybook.on("session.unarchived", ({ session_id }) => follow(session_id));
+daybook.on("session.unarchived", ({ session_id }) => void followIfChat(session_id));
 
 let count = 0;
 for await (const { id } of daybook.sessions.list({ metadata: APP, sort: "updated", order: "desc" })) {
@@ -41,6 +41,16 @@ function follow(id: string): void {
   const leaving = new AbortController();
   followed.set(id, leaving);
   for (const part of CAST) void takePart(part, id, leaving.signal);
+}
+
+/** What comes back from the archive does not say what it is. */
+async function followIfChat(id: string): Promise<void> {
+  try {
+    const { metadata, archived } = await daybook.sessions.get(id);
+    if (metadata["app"] === APP.app && !archived) follow(id);
+  } catch (error) {
+    process.stderr.write(`agents: ${id}: ${String(error)}\n`);
+  }
 }
 
 function leave(id: string): void {
