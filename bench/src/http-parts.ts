@@ -20,7 +20,7 @@ interface Part {
   readonly busy?: number;
 }
 
-/** Appends of one event, 64 at a time: from a bare file to the whole server, one part more each time. */
+/** Appends of one event, 64 at a time: from a bare file to the whole server, part by part. */
 export async function parts(context: HttpContext): Promise<Row[]> {
   const generator = context.generator();
   const sessions = { prefix: "single-", count: SESSIONS };

@@ -18,7 +18,7 @@ test("every token of a chat is seen by its reader, and the chat is in the sessio
   const [chunksPerSecond, seconds] = [50, 0.4];
   const report = await generator.run({
     kind: "chat",
-    ...{ target: server.target, sessions, chunksPerSecond, seconds },
+    ...{ target: server.target, sessions, chunksPerSecond, batchMs: 40, seconds },
     warmUpSeconds: 0.2,
   });
   // A due time that falls on the end of the time, give or take a rounding, may be one more.

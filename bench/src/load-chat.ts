@@ -77,9 +77,9 @@ class Chat {
 
   /** @returns how many events it became */
   async run(): Promise<number> {
-    const { session, reader } = this.options;
+    const { session, reader, task } = this.options;
     const stop = reader.on("event", (event) => this.read(event));
-    const { lastSeq, end } = await recordStream(session, this.answer());
+    const { lastSeq, end } = await recordStream(session, this.answer(), { batchMs: task.batchMs });
     if (end !== "finish") throw new Error(`a chat ended with ${end}`);
     const deadline = performance.now() + DRAIN_MS_MAX;
     while (this.tokensSeen < this.tokens) {

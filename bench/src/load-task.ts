@@ -155,6 +155,8 @@ export interface ChatTask {
   readonly sessions: SessionSet;
   /** In each session. */
   readonly chunksPerSecond: number;
+  /** The recorder appends what came within this time together. */
+  readonly batchMs: number;
   readonly warmUpSeconds: number;
   readonly seconds: number;
 }
