@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createApiKey } from "@daybook/server";
+import { profileFlags } from "./cpu-profile.js";
 import type { Target } from "./load-task.js";
 
 const DAYBOOK = fileURLToPath(new URL("../../packages/cli/bin/daybook.js", import.meta.url));
@@ -85,10 +86,19 @@ export class BenchServer implements AsyncDisposable {
       "--store",
       store,
     ];
-    const profile = profileDir === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profileDir];
     const child = spawn(
       process.execPath,
-      [...profile, DAYBOOK, "serve", "--json", ...flags, "--auth", auth, "--log-level", "error"],
+      [
+        ...profileFlags(profileDir),
+        DAYBOOK,
+        "serve",
+        "--json",
+        ...flags,
+        "--auth",
+        auth,
+        "--log-level",
+        "error",
+      ],
       {
         stdio: ["ignore", "pipe", "inherit"],
         env: { ...withoutSettings(process.env), ...(store === "memory" && { TMPDIR: this.folder }) },

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { within } from "@daybook/test-kit";
 import { LoadGenerator } from "../http-generator.js";
@@ -33,7 +34,8 @@ export class BesideContext implements AsyncDisposable {
     const context = new BesideContext(options, say);
     try {
       for (const kind of kinds) {
-        const contender = await kind.make(options.profileDir);
+        const { profileDir } = options;
+        const contender = await kind.make(profileDir === undefined ? undefined : join(profileDir, kind.name));
         context.contenders.push(contender);
         await within(`${kind.name} starts`, contender.run(), TASK_MS_MAX);
       }

@@ -7,13 +7,14 @@ import { daybook } from "./daybook-contender.js";
 import { nats } from "./nats-contender.js";
 import { plotOf } from "./plots.js";
 import { plainPostgres, postgres } from "./postgres-contender.js";
-import { findProgram, Program } from "./program.js";
+import { findProgram, makeFolder, Program } from "./program.js";
 import { redis } from "./redis-contender.js";
 import { durableStreams } from "./durable-streams-contender.js";
 import { fanOut } from "./fan-out.js";
 import { replay, reopen } from "./history.js";
 import { readYourWrites } from "./latency.js";
 import { idleTails, recovery } from "./scale.js";
+import { threadTime } from "./thread-time.js";
 import { batches, hotSession, singlePosts, socketAppends } from "./throughput.js";
 
 /** What Daybook is measured next to. The first ones are taken when nobody is named. */
@@ -24,6 +25,8 @@ interface Scenario {
   readonly run: (context: BesideContext) => Promise<Comparison>;
   /** Part of `--quick`. */
   readonly quick: boolean;
+  /** It reads the CPU profiles of its servers itself. */
+  readonly profiled?: boolean;
 }
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
@@ -37,6 +40,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   reopen: { run: reopen, quick: false },
   "idle-tails": { run: idleTails, quick: false },
   recovery: { run: recovery, quick: false },
+  "thread-time": { run: threadTime, quick: false, profiled: true },
 };
 
 export const besideGroup: Group = {
@@ -56,10 +60,14 @@ async function runBeside(
   if (options.setUp) await installMissing(kinds, say);
   const [present, about] = await takeInstalled(kinds);
   const [sections, comparisons]: [Section[], Record<string, Comparison>] = [[], {}];
-  for (const [name, { run }] of Object.entries(SCENARIOS)) {
+  for (const [name, { run, profiled = false }] of Object.entries(SCENARIOS)) {
     if (!names.includes(name) || !isTimeFor(name, options, say)) continue;
     try {
-      await using context = await BesideContext.open(options, present, (line) => say(`${name}: ${line}`));
+      const profileDir = profiled ? await makeFolder() : options.profileDir;
+      const withProfiles = { ...options, profileDir };
+      await using context = await BesideContext.open(withProfiles, present, (line) =>
+        say(`${name}: ${line}`),
+      );
       const comparison = await run(context);
       comparisons[name] = comparison;
       const plot = plotOf(name, comparison);

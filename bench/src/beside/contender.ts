@@ -20,7 +20,7 @@ export interface ContenderKind {
   readonly promises: Promises;
   /** What to install before it can run; undefined: it can. */
   missing(): Promise<string | undefined>;
-  /** Not yet running, on an empty folder. Daybook's own server can write a CPU profile when it stops. */
+  /** Not yet running, on an empty folder. Its program in JavaScript writes a CPU profile there when it ends. */
   make(profileDir?: string): Promise<Contender>;
 }
 

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { profileFlags } from "../cpu-profile.js";
 import type { Target } from "../load-task.js";
 import type { Contender, ContenderKind } from "./contender.js";
 import { makeFolder, Program, removeFolder } from "./program.js";
@@ -15,7 +16,7 @@ export const durableStreams: ContenderKind = {
   promises: { api: "durable streams", contiguous: false, retriesOfEvents: false },
   about: async () => `${PACKAGE} ${await installedVersion()}, file-backed, without authentication`,
   missing: () => Promise.resolve(manifestPath() === undefined ? `${PACKAGE} (npm)` : undefined),
-  make: async () => new DurableStreamsContender(await makeFolder()),
+  make: async (profileDir) => new DurableStreamsContender(await makeFolder(), profileDir),
 };
 
 class DurableStreamsContender implements Contender {
@@ -23,7 +24,10 @@ class DurableStreamsContender implements Contender {
   private program: Program | undefined;
   private url = "";
 
-  constructor(private readonly folder: string) {}
+  constructor(
+    private readonly folder: string,
+    private readonly profileDir: string | undefined,
+  ) {}
 
   get target(): Target {
     return { url: this.url, api: "durable streams" };
@@ -34,7 +38,7 @@ class DurableStreamsContender implements Contender {
   }
 
   async run(): Promise<void> {
-    this.program = Program.start(process.execPath, [PROGRAM, this.folder]);
+    this.program = Program.start(process.execPath, [...profileFlags(this.profileDir), PROGRAM, this.folder]);
     this.url = (JSON.parse(await this.program.firstLine()) as { url: string }).url;
   }
 
@@ -44,7 +48,7 @@ class DurableStreamsContender implements Contender {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.end("SIGKILL");
+    await this.end(this.profileDir === undefined ? "SIGKILL" : "SIGTERM");
     await removeFolder(this.folder);
   }
 }

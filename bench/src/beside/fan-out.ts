@@ -1,6 +1,7 @@
 import { EVENT_BYTES } from "../http-context.js";
 import { generatorNotes } from "./appends.js";
 import { type BesideContext, compare } from "./beside-context.js";
+import type { FanOutReport } from "../load-task.js";
 import type { Comparison, Measure, Round } from "./comparison.js";
 import type { Contender } from "./contender.js";
 import { daybookAtLeast, daybookTo } from "./goals.js";
@@ -42,12 +43,36 @@ export async function fanOut(context: BesideContext): Promise<Comparison> {
 async function measureFanOut(
   context: BesideContext,
   { target, pids }: Contender,
-  { count, round }: { readonly count: number; readonly round: number },
+  crowd: Crowd,
 ): Promise<Round> {
+  const before = await usageOf(pids);
+  const { report, frames } = await loadFanOut(context, target, crowd);
+  const after = await usageOf(pids);
+  return {
+    values: {
+      rate: report.deliveries / report.seconds,
+      published: report.published / report.seconds,
+      cpu: ((after.cpuSeconds - before.cpuSeconds) / frames) * 1e6,
+    },
+    notes: generatorNotes(report.busy),
+  };
+}
+
+/** So many followers of a session that is new in every round. */
+interface Crowd {
+  readonly count: number;
+  readonly round: number;
+}
+
+/** Publishes to a crowd; also says how many frames reached it in all, those of warming up included. */
+export async function loadFanOut(
+  context: BesideContext,
+  target: Contender["target"],
+  { count, round }: Crowd,
+): Promise<{ readonly report: FanOutReport; readonly frames: number }> {
   const sessions = { prefix: `crowd${count}-${round}-`, count: 1 };
   await context.load<"create">({ kind: "create", target, sessions });
   await context.load<"open_tails">({ kind: "open_tails", target, sessions, tails: count, reading: true });
-  const before = await usageOf(pids);
   const report = await context.load<"fan_out">({
     kind: "fan_out",
     target,
@@ -59,14 +84,6 @@ async function measureFanOut(
     publishers: PUBLISHERS,
     eventsAheadMax: AHEAD_MAX,
   });
-  const after = await usageOf(pids);
   const { frames } = await context.load<"close_tails">({ kind: "close_tails" });
-  return {
-    values: {
-      rate: report.deliveries / report.seconds,
-      published: report.published / report.seconds,
-      cpu: ((after.cpuSeconds - before.cpuSeconds) / frames) * 1e6,
-    },
-    notes: generatorNotes(report.busy),
-  };
+  return { report, frames };
 }

@@ -22,8 +22,10 @@ export const nats: ContenderKind = {
   },
   missing: async () =>
     (await findProgram("nats-server", FOLDERS)) === undefined ? "nats-server (Debian)" : undefined,
-  make: async () =>
-    StackContender.make("nats", natsDatabase(await natsServer(), canSync(await natsVersion()))),
+  make: async (profileDir) => {
+    const database = natsDatabase(await natsServer(), canSync(await natsVersion()));
+    return StackContender.make("nats", database, profileDir);
+  },
 };
 
 function natsDatabase(program: string, syncs: boolean): Database {

@@ -45,11 +45,11 @@ function postgresKind({ name, about, lanes, shared }: Variant): ContenderKind {
         return "a user postgres: PostgreSQL does not run as root";
       return undefined;
     },
-    make: async () => {
+    make: async (profileDir) => {
       const installed = await findInstalled();
       if (installed === undefined) throw new Error("postgresql is not installed");
       const owner = isRoot() ? await postgresUser() : undefined;
-      return StackContender.make(name, postgresDatabase(installed, owner, { lanes, shared }));
+      return StackContender.make(name, postgresDatabase(installed, owner, { lanes, shared }), profileDir);
     },
   };
 }

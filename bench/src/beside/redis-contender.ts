@@ -9,7 +9,7 @@ export const redis: ContenderKind = {
   about: async () => `Redis ${await redisVersion()}, appendfsync always, behind fastify`,
   missing: async () =>
     (await findProgram("redis-server")) === undefined ? "redis-server (Debian)" : undefined,
-  make: async () => StackContender.make("redis", redisDatabase(await redisServer())),
+  make: async (profileDir) => StackContender.make("redis", redisDatabase(await redisServer()), profileDir),
 };
 
 function redisDatabase(program: string): Database {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import type { StackOptions } from "../contenders/stack.js";
+import { profileFlags } from "../cpu-profile.js";
 import type { Target } from "../load-task.js";
 import type { Contender } from "./contender.js";
 import { withChildren } from "./process-tree.js";
@@ -30,12 +31,13 @@ export class StackContender implements Contender {
     readonly name: string,
     private readonly database: Database,
     private readonly folder: string,
+    private readonly profileDir: string | undefined,
   ) {}
 
-  static async make(name: string, database: Database): Promise<StackContender> {
+  static async make(name: string, database: Database, profileDir?: string): Promise<StackContender> {
     const folder = await makeFolder();
     await database.prepare?.(folder);
-    return new StackContender(name, database, folder);
+    return new StackContender(name, database, folder, profileDir);
   }
 
   get target(): Target {
@@ -50,7 +52,11 @@ export class StackContender implements Contender {
     const port = await freePort();
     const database = this.database.start(this.folder, port);
     const options: StackOptions = { ...this.database.front(port), key: this.key };
-    const front = Program.start(process.execPath, [STACK, JSON.stringify(options)]);
+    const front = Program.start(process.execPath, [
+      ...profileFlags(this.profileDir),
+      STACK,
+      JSON.stringify(options),
+    ]);
     this.programs = { database, front };
     this.url = (JSON.parse(await front.firstLine()) as { url: string }).url;
   }
@@ -67,7 +73,7 @@ export class StackContender implements Contender {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.end("SIGKILL");
+    await this.end(this.profileDir === undefined ? "SIGKILL" : "SIGTERM");
     await removeFolder(this.folder);
   }
 }
