@@ -41,7 +41,7 @@ export async function threadTime(context: BesideContext): Promise<Comparison> {
     });
   return compare(context, {
     title:
-      "what the JavaScript thread is busy with, in µs: by request answered, or by list sent to a follower",
+      "what the JavaScript thread is busy with, in µs: by request answered, or by event sent to a follower",
     measures: [{ key: "busy", title: "busy µs" }, ...PARTS],
     variants: [
       { name: "one event, 64 connections", measure: appends(64, 1) },
