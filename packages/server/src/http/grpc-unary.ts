@@ -84,6 +84,8 @@ function readBody(request: Http2ServerRequest): Promise<Body> {
     const end = (): void => settle(() => resolve({ chunks, isWhole: true }));
     const gone = (): void => settle(() => reject(new Error("the caller went away")));
     request.on("data", take).once("end", end).once("error", reject).once("close", gone);
+    // He went while he was being let in: the events were before there was anybody to hear them.
+    if (request.stream.destroyed) gone();
   });
 }
 
