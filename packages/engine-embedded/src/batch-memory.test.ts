@@ -7,6 +7,7 @@ import type { EventBlock } from "./event-block.js";
 import type { LiveLog } from "./live-log.js";
 
 const SLAB_BYTES = 256 * 1024;
+const SPLIT_MAX = 256;
 const PAGE = { eventsMax: 50, bytesMax: 1024 * 1024 };
 const SESSIONS = ["a", "b", "c"];
 
@@ -126,6 +127,26 @@ describe("the memory of batches", () => {
       await engine.list(list);
     }
     expect(event.bytes.toString("utf8")).toBe(text);
+  });
+
+  it("has an engine's events apart for its own readers, whatever is read of another one", async () => {
+    await using one = await FaultyStore.make();
+    await using other = await FaultyStore.make();
+    const [mine, busy] = [
+      await one.open({ flushDelayMs: 60_000 }),
+      await other.open({ flushDelayMs: 60_000 }),
+    ];
+    for (const engine of [mine, busy]) await create(engine, "s");
+    await appendOne(mine, "s", note("p", 1));
+    const events = recent(mine, "s", 0);
+    expect(recent(mine, "s", 0)).toBe(events);
+    const seen = new Set<readonly StoredEvent[]>();
+    for (let seq = 1; seq <= SPLIT_MAX; seq++) {
+      await appendOne(busy, "s", note("p", seq));
+      seen.add(recent(busy, "s", seq - 1));
+    }
+    expect(seen.size).toBe(SPLIT_MAX);
+    expect(recent(mine, "s", 0)).toBe(events);
   });
 
   it("is used again after a write failed, and no reader is shown what was lost", async () => {

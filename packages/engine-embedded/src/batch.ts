@@ -16,7 +16,7 @@ import {
   writeBatchHeader,
   writeFrameHeader,
 } from "./frame-format.js";
-import { EventBlock } from "./event-block.js";
+import { EventBlock, SplitLast } from "./event-block.js";
 import type { LiveLog } from "./live-log.js";
 
 /** A frame holds this much at most, unless one event alone is larger: reading one event reads its frame. */
@@ -45,6 +45,8 @@ export class Scratch {
   private readonly free: Slab[] = [];
   /** Where the batch that is being filled begins. */
   start = 0;
+  /** Of the blocks of all batches. */
+  readonly splitLast = new SplitLast();
 
   get bytes(): Buffer {
     return this.slab.bytes;
@@ -140,6 +142,10 @@ export class Batch {
 
   get byteLength(): number {
     return this.length;
+  }
+
+  get splitLast(): SplitLast {
+    return this.scratch.splitLast;
   }
 
   get isEmpty(): boolean {

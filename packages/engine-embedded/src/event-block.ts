@@ -5,6 +5,7 @@ import type { LiveLog } from "./live-log.js";
 /** Where an event block's bytes are until they are first needed. */
 export interface BlockBytes {
   readonly number: number;
+  readonly splitLast: SplitLast;
   slice(start: number, end: number): Buffer;
   blockLeft(): void;
 }
@@ -13,11 +14,20 @@ export interface BlockBytes {
 const SPLIT_MAX = 256;
 
 /**
- * The blocks that were split last, one after the other in a ring. A process keeps many recent blocks, and their events'
+ * An engine's blocks that were split last, one after the other in a ring. It keeps many recent blocks, and their events'
  * objects and frames would be most of what a garbage collector has to walk through.
  */
-const splitLast = new Array<EventBlock | undefined>(SPLIT_MAX);
-let splitNext = 0;
+export class SplitLast {
+  private readonly ring = new Array<EventBlock | undefined>(SPLIT_MAX);
+  private next = 0;
+
+  /** Adds a block; the one in its place, which was split long ago, is joined again. */
+  add(block: EventBlock): void {
+    this.ring[this.next]?.join();
+    this.ring[this.next] = block;
+    this.next = (this.next + 1) % SPLIT_MAX;
+  }
+}
 
 /** The events of one frame, in memory as a part of their batch. Readers at the live end get the same objects. */
 export class EventBlock {
@@ -47,16 +57,18 @@ export class EventBlock {
     const own = Buffer.from(this.batch.slice(this.start, this.end));
     const pieces = splitEvents(own, this.count);
     this.split = pieces.map((bytes, index) => new StoredEvent(this.firstSeq + index, bytes));
-    const longAgo = splitLast[splitNext];
-    if (longAgo !== undefined) longAgo.split = undefined;
-    splitLast[splitNext] = this;
-    splitNext = (splitNext + 1) % SPLIT_MAX;
+    this.batch.splitLast.add(this);
     return this.split;
   }
 
-  /** It left memory: nobody reads it any more. What readers have of it stays theirs. */
-  letGo(): void {
+  /** Its events are bytes again. What readers have of it stays theirs. */
+  join(): void {
     this.split = undefined;
+  }
+
+  /** It left memory: nobody reads it any more. */
+  letGo(): void {
+    this.join();
     this.batch.blockLeft();
   }
 
