@@ -9,7 +9,9 @@ const GATHER_MS = 50;
 
 /** The newest chats, for pages that show them: the whole list, again whenever it is another. */
 export class ChatList {
-  private readonly pages = new Set<ServerResponse>();
+  /** Each with the number of the newest read that it was told. */
+  private readonly pages = new Map<ServerResponse, number>();
+  private reads = 0;
   private telling: NodeJS.Timeout | undefined;
 
   constructor(private readonly daybook: Daybook) {
@@ -21,22 +23,31 @@ export class ChatList {
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
     // So that a page knows that it is connected, even while Daybook cannot be asked.
     response.write(":\n\n");
-    this.pages.add(response);
+    this.pages.set(response, 0);
     response.once("close", () => this.pages.delete(response));
-    response.write(await this.current());
+    await this.tell([response]);
   }
 
   private tellSoon(): void {
     this.telling ??= setTimeout(() => {
       this.telling = undefined;
-      this.tell().catch((error: unknown) => process.stderr.write(`backend: ${String(error)}\n`));
+      this.tell([...this.pages.keys()]).catch((error: unknown) =>
+        process.stderr.write(`backend: ${String(error)}\n`),
+      );
     }, GATHER_MS);
   }
 
-  private async tell(): Promise<void> {
-    if (this.pages.size === 0) return;
+  private async tell(pages: readonly ServerResponse[]): Promise<void> {
+    if (pages.length === 0) return;
+    const read = ++this.reads;
     const current = await this.current();
-    for (const response of this.pages) response.write(current);
+    for (const page of pages) {
+      const told = this.pages.get(page);
+      // It is gone, or knows better: of two reads the later one may be answered first.
+      if (told === undefined || told > read) continue;
+      this.pages.set(page, read);
+      page.write(current);
+    }
   }
 
   private async current(): Promise<string> {
