@@ -301,6 +301,24 @@ describe("what one can do", () => {
     await chat.page.locator(`a[href="#${id}"]`).waitFor({ state: "detached" });
     expect(chat.id).not.toBe(id);
   });
+
+  test("see that a chat could not be archived, and why; it stays", async () => {
+    const { id } = chat;
+    const archive = chat.page.locator(`li:has(a[href="#${id}"])`).getByRole("button");
+    const trouble = chat.page.getByRole("navigation").getByRole("alert");
+    await chat.page.route("**/archive", (route) =>
+      route.fulfill({ status: 503, json: { error: "The disk is full." } }),
+    );
+    await archive.click();
+    await trouble.filter({ hasText: "The chat was not archived. The disk is full." }).waitFor();
+    await chat.page.unroute("**/archive");
+    await chat.page.route("**/archive", (route) => route.abort());
+    await archive.click();
+    await trouble.filter({ hasText: "The backend cannot be reached." }).waitFor();
+    await chat.press("All right");
+    await trouble.waitFor({ state: "detached" });
+    expect(chat.id).toBe(id);
+  });
 });
 
 describe("a chat of 5,000 messages, 100,000 of whose events are chunks", () => {

@@ -5,6 +5,7 @@ import { Composer } from "./composer.js";
 import { Connection, OfflineNote } from "./connection.js";
 import { AgainIcon, DownIcon } from "./icons.js";
 import { MessageList } from "./message-list.js";
+import { Trouble } from "./trouble.js";
 import { useScroll } from "./use-scroll.js";
 import { Welcome } from "./welcome.js";
 
@@ -76,20 +77,5 @@ export function Chat({ id, title, me, daybook }: ChatProps): React.ReactNode {
         />
       </footer>
     </>
-  );
-}
-
-function Trouble({
-  error,
-  clear,
-}: {
-  readonly error: Error | undefined;
-  readonly clear: () => void;
-}): React.ReactNode {
-  if (error === undefined) return null;
-  return (
-    <p className="trouble" role="alert">
-      {error.message} <button onClick={clear}>All right</button>
-    </p>
   );
 }

@@ -1,7 +1,8 @@
-import { useEffect } from "react";
-import { archiveChat, type ChatRecord, type Me } from "./backend.js";
+import { useEffect, useState } from "react";
+import { archiveChat, type ChatRecord, type Me, Refusal } from "./backend.js";
 import { ArchiveIcon, CloseIcon, PlusIcon } from "./icons.js";
 import { shortTime } from "./short-time.js";
+import { Trouble } from "./trouble.js";
 
 interface SidebarProps {
   readonly me: Me;
@@ -14,6 +15,7 @@ interface SidebarProps {
 }
 
 export function Sidebar({ me, chats, shown, create, isOpen, close }: SidebarProps): React.ReactNode {
+  const [archive, trouble, clear] = useArchive({ shown, create, chats });
   useEffect(() => {
     if (!isOpen) return;
     const onKey = ({ key }: KeyboardEvent): void => {
@@ -51,13 +53,14 @@ export function Sidebar({ me, chats, shown, create, isOpen, close }: SidebarProp
               <button
                 className="icon archive"
                 aria-label={`Archive ${chat.title ?? "New chat"}`}
-                onClick={() => void archive(chat, shown, create, chats)}
+                onClick={() => archive(chat)}
               >
                 <ArchiveIcon />
               </button>
             </li>
           ))}
         </ul>
+        <Trouble error={trouble} clear={clear} />
         <footer>
           <span className="avatar person" aria-hidden="true">
             {initials(me.name)}
@@ -72,17 +75,35 @@ export function Sidebar({ me, chats, shown, create, isOpen, close }: SidebarProp
   );
 }
 
-async function archive(
-  { id }: ChatRecord,
-  shown: string | undefined,
-  create: () => void,
-  chats: readonly ChatRecord[],
-): Promise<void> {
-  await archiveChat(id);
-  if (id !== shown) return;
-  const next = chats.find((chat) => chat.id !== id);
-  if (next === undefined) create();
-  else location.hash = next.id;
+/** Archives a chat, and goes on to another one if it is shown. @returns also what went wrong, and what forgets that */
+function useArchive({
+  shown,
+  create,
+  chats,
+}: Pick<SidebarProps, "shown" | "create" | "chats">): readonly [
+  archive: (chat: ChatRecord) => void,
+  trouble: Error | undefined,
+  clear: () => void,
+] {
+  const [trouble, setTrouble] = useState<Error>();
+  const clear = (): void => setTrouble(undefined);
+  const goOn = (id: string): void => {
+    if (id !== shown) return;
+    const next = chats?.find((chat) => chat.id !== id);
+    if (next === undefined) create();
+    else location.hash = next.id;
+  };
+  const archive = ({ id }: ChatRecord): void => {
+    clear();
+    archiveChat(id).then(
+      () => goOn(id),
+      (error: unknown) => {
+        const why = error instanceof Refusal ? error.message : "The backend cannot be reached.";
+        setTrouble(new Error(`The chat was not archived. ${why}`, { cause: error }));
+      },
+    );
+  };
+  return [archive, trouble, clear];
 }
 
 export function initials(name: string): string {
