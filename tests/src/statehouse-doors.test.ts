@@ -200,6 +200,33 @@ describe("the same service on the main port", () => {
     expect((await fetch(`${server.url}${SERVICE}/Health`)).status).toBe(405);
   });
 
+  it("refuses a value in JSON with a member __proto__, which would be lost, written or read", async () => {
+    const operation = `{"agent_id":"odd","key":"k","value":{"a":[{"__proto__":{"b":1}}]}}`;
+    await server.call("POST", "/v1/state/transactions", `{"operations":[${operation}]}`);
+    const { txnId } = await connect("BeginTransaction", {});
+    const write = (value: string): Promise<Response> =>
+      post(
+        "Write",
+        "application/json",
+        `{"txnId":"${String(txnId)}","agentId":"a","key":"p","value":${value}}`,
+      );
+    for (const refused of [
+      await write('{"__proto__":1}'),
+      await write('{"a":[{"\\u005f_prot\\u006F__":null}]}'),
+      await post("GetState", "application/json", '{"agentId":"odd","key":"k"}'),
+      await post("ScanPrefix", "application/json", '{"agentId":"odd"}'),
+    ]) {
+      expect(refused.headers.get("daybook-error")).toBe("invalid_state");
+      expect([refused.status, await refused.json()]).toMatchObject([400, { code: "invalid_argument" }]);
+    }
+    const text = `{"a":"__proto__","__proto":["\\u005f_proto__"]}`;
+    expect((await write(text)).status).toBe(200);
+    await connect("Commit", { txnId });
+    expect(await connect("GetState", { agentId: "a", key: "p" })).toMatchObject({
+      value: JSON.parse(text) as unknown,
+    });
+  });
+
   it("refuses values in JSON that it refuses in binary", async () => {
     const { txnId } = await connect("BeginTransaction", {});
     const write = async (value: string): Promise<string> => {

@@ -11,7 +11,7 @@ import { asDaybookError } from "../http/send-error.js";
 import type { Metrics } from "../metrics.js";
 import { asConnectError } from "./rpc-errors.js";
 import { CALLER, statehouseMethods, type StatehouseParts } from "./statehouse-methods.js";
-import { BINARY_FORM, JSON_FORM, type ValueForm } from "./statehouse-wire.js";
+import { BINARY_FORM, JSON_FORM, JSON_OPTIONS, type ValueForm } from "./statehouse-wire.js";
 
 export interface RpcOptions extends StatehouseParts {
   readonly authenticator: Authenticator;
@@ -77,6 +77,7 @@ function methodsOf(options: RpcOptions, form: ValueForm): Methods {
 
 function handlersOf(form: ValueForm, methods: Methods): Map<string, UniversalHandler> {
   const router = createConnectRouter({
+    jsonOptions: JSON_OPTIONS,
     readMaxBytes: LIMITS.rpcRequestBytesMax,
     // Requests may be compressed; answers are not: it costs more than it saves on the way to a machine nearby.
     acceptCompression: [compressionGzip],
