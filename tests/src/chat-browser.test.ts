@@ -319,6 +319,23 @@ describe("what one can do", () => {
     await trouble.waitFor({ state: "detached" });
     expect(chat.id).toBe(id);
   });
+
+  test("see that a new chat could not be made, and why; the next try makes one", async () => {
+    const { id } = chat;
+    const trouble = chat.page.getByRole("main").getByRole("alert");
+    await chat.page.route("**/api/chats", (route) =>
+      route.request().method() === "POST"
+        ? route.fulfill({ status: 503, json: { error: "The disk is full." } })
+        : route.continue(),
+    );
+    await chat.press("New chat");
+    await trouble.filter({ hasText: "No chat was made. The disk is full." }).waitFor();
+    expect(chat.id).toBe(id);
+    await chat.page.unroute("**/api/chats");
+    await chat.press("New chat");
+    await trouble.waitFor({ state: "detached" });
+    await eventually("it is shown", () => chat.id !== id);
+  });
 });
 
 describe("a chat of 5,000 messages, 100,000 of whose events are chunks", () => {

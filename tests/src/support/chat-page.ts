@@ -41,7 +41,7 @@ export class ChatPage {
   /** Begins a chat of its own. */
   async begin(): Promise<void> {
     const before = this.url;
-    await this.page.getByRole("button", { name: "New chat", exact: true }).click();
+    await this.press("New chat");
     await this.page.waitForURL((url) => url.href !== before);
     await this.is("live");
   }
@@ -52,7 +52,7 @@ export class ChatPage {
   }
 
   press(button: string): Promise<void> {
-    return this.page.getByRole("button", { name: button }).click();
+    return this.page.getByRole("button", { name: button, exact: true }).click();
   }
 
   /** What the page says of its connection. */

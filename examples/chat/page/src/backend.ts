@@ -28,6 +28,12 @@ export class Refusal extends Error {
   }
 }
 
+/** For people: what did not happen, and why. */
+export function whyNot(what: string, cause: unknown): Error {
+  const why = cause instanceof Refusal ? cause.message : "The backend cannot be reached.";
+  return new Error(`${what} ${why}`, { cause });
+}
+
 /** A backend that is started again is there within seconds. */
 const RETRY_MS = 1_000;
 

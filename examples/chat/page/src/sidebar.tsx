@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import { archiveChat, type ChatRecord, type Me, Refusal } from "./backend.js";
+import { archiveChat, type ChatRecord, type Me, whyNot } from "./backend.js";
 import { ArchiveIcon, CloseIcon, PlusIcon } from "./icons.js";
 import { shortTime } from "./short-time.js";
 import { Trouble } from "./trouble.js";
@@ -98,8 +98,7 @@ function useArchive({
     archiveChat(id).then(
       () => goOn(id),
       (error: unknown) => {
-        const why = error instanceof Refusal ? error.message : "The backend cannot be reached.";
-        setTrouble(new Error(`The chat was not archived. ${why}`, { cause: error }));
+        setTrouble(whyNot("The chat was not archived.", error));
       },
     );
   };
