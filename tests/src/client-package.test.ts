@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bundle, describePackage } from "./support/package-checks.js";
+import { bundle, describePackage, installedWith } from "./support/package-checks.js";
 
 const KIB = 1024;
 
@@ -26,6 +26,10 @@ describe("the bundle of @daybook/client", () => {
     );
     expect(gzipped).toBeLessThan(25 * KIB);
   });
+});
+
+test("what npm installs with @daybook/client is the protocol alone: the schemas' library is for servers", async () => {
+  expect(await installedWith("client")).toEqual(["@daybook/protocol"]);
 });
 
 describePackage("client", ["dist/index.js", "dist/index.d.ts", "dist/ai/index.js"]);

@@ -1,10 +1,9 @@
-import type { RawJson } from "@daybook/protocol";
 import {
   DaybookError,
+  type JsonShape,
   LIMITS,
   parseJson,
-  type JsonShape,
-  type StateInput,
+  type RawJson,
   whyNotPlainText,
 } from "@daybook/protocol";
 import type { StateOperation } from "./entry.js";
@@ -30,6 +29,13 @@ export interface StateChange {
 const SHAPE: JsonShape = {
   members: { set: { values: "raw" }, delete: "value", if: { values: "value" }, operations: "value" },
 };
+
+/** What it is if nothing is wrong with it. */
+interface StateInput {
+  readonly set?: Map<string, RawJson>;
+  readonly delete?: readonly string[];
+  readonly if?: Map<string, number>;
+}
 
 /** Reads an event's `state`. @throws DaybookError invalid_event naming the member. */
 export function readStateChange(state: RawJson): StateChange {

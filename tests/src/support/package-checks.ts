@@ -39,6 +39,19 @@ export async function bundle(code: string, external: readonly string[] = []): Pr
   return { text, gzipped: gzipSync(text, { level: 9 }).length, inputs: Object.keys(metafile.inputs) };
 }
 
+/** What npm brings along with a package of ours, however deep, if everything is published. */
+export async function installedWith(name: string): Promise<string[]> {
+  const path = join(repository, "packages", name, "package.json");
+  const { dependencies = {} } = JSON.parse(await readFile(path, "utf8")) as {
+    readonly dependencies?: Readonly<Record<string, string>>;
+  };
+  const own = Object.keys(dependencies).filter((dependency) => dependency.startsWith("@daybook/"));
+  const theirs = await Promise.all(
+    own.map((dependency) => installedWith(dependency.replace("@daybook/", ""))),
+  );
+  return [...new Set([...Object.keys(dependencies), ...theirs.flat()])].sort();
+}
+
 interface Packed {
   readonly filename: string;
   readonly files: readonly { readonly path: string }[];

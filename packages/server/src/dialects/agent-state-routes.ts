@@ -1,6 +1,7 @@
 import type { AgentId } from "@daybook/core";
 import type { StateEntry } from "@daybook/engine";
-import { DaybookError, LIMITS, StateTransaction } from "@daybook/protocol";
+import { DaybookError, LIMITS } from "@daybook/protocol";
+import { StateTransaction } from "@daybook/protocol/schemas";
 import { Type } from "typebox";
 import type { Access } from "../http/access.js";
 import { type Call, type QueryParameter, type Route, sendJson } from "../http/route.js";

@@ -1,11 +1,11 @@
+import { LIMITS } from "@daybook/protocol";
 import {
   AppendMessage,
   AppendMessageResult,
   ConversationRecord,
-  LIMITS,
   MessagePage,
   PutConversation,
-} from "@daybook/protocol";
+} from "@daybook/protocol/schemas";
 import { Readable } from "node:stream";
 import type { MessageQuery, Session } from "@daybook/engine";
 import type { FastifyReply } from "fastify";

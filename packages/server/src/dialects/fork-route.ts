@@ -1,4 +1,4 @@
-import { ForkSession, SessionRecord } from "@daybook/protocol";
+import { ForkSession, SessionRecord } from "@daybook/protocol/schemas";
 import { type Route, sendJson } from "../http/route.js";
 import { requireScope } from "../service/caller.js";
 import { HEADER_BODY_BYTES_MAX, readFork } from "../service/read-session.js";

@@ -1,4 +1,5 @@
-import { ERRORS, ErrorBody } from "@daybook/protocol";
+import { ERRORS } from "@daybook/protocol";
+import { ErrorBody } from "@daybook/protocol/schemas";
 import type { TSchema } from "typebox";
 import type { Route } from "../http/route.js";
 

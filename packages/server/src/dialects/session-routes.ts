@@ -1,3 +1,4 @@
+import { LIMITS } from "@daybook/protocol";
 import {
   AppendManyResult,
   AppendMany,
@@ -5,11 +6,10 @@ import {
   AppendResult,
   CreateSession,
   EventPage,
-  LIMITS,
   PatchSession,
   SessionList,
   SessionRecord,
-} from "@daybook/protocol";
+} from "@daybook/protocol/schemas";
 import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
 import type { Access } from "../http/access.js";

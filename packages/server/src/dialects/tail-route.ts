@@ -1,4 +1,4 @@
-import { Event } from "@daybook/protocol";
+import { Event } from "@daybook/protocol/schemas";
 import { Type } from "typebox";
 import type { Route } from "../http/route.js";
 import { type EventStreamOptions, streamEvents } from "./event-stream.js";

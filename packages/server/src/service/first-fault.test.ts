@@ -1,4 +1,4 @@
-import { AppendMany, AppendOne, CreateSession } from "@daybook/protocol";
+import { AppendMany, AppendOne, CreateSession } from "@daybook/protocol/schemas";
 import { Type } from "typebox";
 import type { TSchema } from "typebox";
 import { Compile } from "typebox/compile";

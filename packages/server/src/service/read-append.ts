@@ -1,15 +1,6 @@
 import { type Append, byteLength, type NewEvent, readStateChange } from "@daybook/core";
-import {
-  actorOf,
-  AppendMany,
-  AppendOne,
-  DaybookError,
-  type ErrorDetails,
-  type EventInput,
-  type JsonShape,
-  Refs,
-  whyNotAName,
-} from "@daybook/protocol";
+import { actorOf, DaybookError, type ErrorDetails, type JsonShape, whyNotAName } from "@daybook/protocol";
+import { AppendMany, AppendOne, type EventInput, Refs } from "@daybook/protocol/schemas";
 import type { Caller } from "./caller.js";
 import { ownName } from "./own-name.js";
 import { bodyReader, checker, parseBody } from "./read-body.js";

@@ -1,13 +1,6 @@
 import { countTokens, encodeMessage, MESSAGE_TYPE, type NewEvent } from "@daybook/core";
-import {
-  actorOf,
-  AppendMessage,
-  DaybookError,
-  type JsonShape,
-  PutConversation,
-  type RawJson,
-  whyNotAName,
-} from "@daybook/protocol";
+import { actorOf, DaybookError, type JsonShape, type RawJson, whyNotAName } from "@daybook/protocol";
+import { AppendMessage, PutConversation } from "@daybook/protocol/schemas";
 import type { Caller } from "./caller.js";
 import { ownName } from "./own-name.js";
 import { bodyReader, parseBody } from "./read-body.js";

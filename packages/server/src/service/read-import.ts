@@ -1,13 +1,6 @@
 import { type ImportedEvent, type ImportedHeader, readStateChange, type SessionHeader } from "@daybook/core";
-import {
-  DaybookError,
-  type ErrorCode,
-  Event,
-  type JsonShape,
-  LIMITS,
-  SessionRecord,
-  whyNotAName,
-} from "@daybook/protocol";
+import { DaybookError, type ErrorCode, type JsonShape, LIMITS, whyNotAName } from "@daybook/protocol";
+import { Event, SessionRecord } from "@daybook/protocol/schemas";
 import { Type } from "typebox";
 import { ownName } from "./own-name.js";
 import { atIndex, checkMembers } from "./read-append.js";

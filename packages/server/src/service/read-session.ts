@@ -1,13 +1,6 @@
 import { byteLength, type Patch } from "@daybook/core";
-import {
-  CreateSession,
-  DaybookError,
-  ForkSession,
-  type JsonShape,
-  LIMITS,
-  PatchSession,
-  type RawJson,
-} from "@daybook/protocol";
+import { DaybookError, type JsonShape, LIMITS, type RawJson } from "@daybook/protocol";
+import { CreateSession, ForkSession, PatchSession } from "@daybook/protocol/schemas";
 import { Type } from "typebox";
 import { bodyReader } from "./read-body.js";
 

@@ -1,13 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Commit } from "@daybook/core";
-import {
-  DaybookError,
-  type JsonShape,
-  LIMITS,
-  StateTransaction,
-  type StateWrite,
-  whyNotAName,
-} from "@daybook/protocol";
+import { DaybookError, type JsonShape, LIMITS, whyNotAName } from "@daybook/protocol";
+import { StateTransaction, type StateWrite } from "@daybook/protocol/schemas";
 import { invalidState, readAgentKey } from "./state-names.js";
 import { ownName } from "./own-name.js";
 import { bodyReader } from "./read-body.js";
