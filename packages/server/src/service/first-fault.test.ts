@@ -1,12 +1,12 @@
 import { AppendMany, AppendOne, CreateSession } from "@daybook/protocol/schemas";
 import { Type } from "typebox";
 import type { TSchema } from "typebox";
-import { Compile } from "typebox/compile";
+import { Compile } from "typebox/schema";
 import { describe, expect, it } from "vitest";
 import { firstFault } from "./first-fault.js";
 
 const said = (schema: TSchema, value: unknown): string => {
-  const { place, why } = firstFault(Compile(schema).Errors(value));
+  const { place, why } = firstFault(Compile(schema).Errors(value)[1]);
   return `${place} ${why}`.trim();
 };
 const object = { kind: "object" };

@@ -7,8 +7,9 @@ import {
   LIMITS,
   parseJson,
 } from "@daybook/protocol";
-import { Compile } from "typebox/compile";
 import type { Static, TSchema } from "typebox";
+// Not `typebox/compile`, whose validators can do more and load twice as much for it.
+import { Compile } from "typebox/schema";
 import { firstFault } from "./first-fault.js";
 
 /** Which error a fault of the body is: by the top-level member it lies in, else the route's own. */
@@ -41,7 +42,7 @@ export function checker<Schema extends TSchema>(
   const compiled = Compile(schema);
   return (value) => {
     if (compiled.Check(value)) return value;
-    const { place: inner, why } = firstFault(compiled.Errors(value));
+    const { place: inner, why } = firstFault(compiled.Errors(value)[1]);
     const place = codes.within === undefined ? inner : `${codes.within}${inner === "" ? "" : "."}${inner}`;
     throw refusalAt(place, codeAt(place, codes), `${place === "" ? "The body" : place} ${why}.`);
   };
