@@ -12,7 +12,7 @@ import type { ViewWriter } from "./view-writer.js";
 /** Zeroed between two syncs: the log's own syncs wait for the one under way … */
 const FRAMES_AT_ONCE = 256;
 const BYTES_AT_ONCE = 256 * 1024;
-/** … and have the disk for themselves in between. */
+/** … and have the disk for themselves in between, unless everybody waits for the erasure itself. */
 const PAUSE_MS = 3;
 
 /** Nobody waits for an erasure: however far the views are behind, they come. */
@@ -26,6 +26,7 @@ export class Eraser {
   private readonly queue: LiveLog[] = [];
   private running: Promise<void> | undefined;
   private closed = false;
+  private isAwaited = false;
   private failure: Error | undefined;
 
   constructor(
@@ -61,9 +62,11 @@ export class Eraser {
     return this.queue.length;
   }
 
-  /** Resolves when nothing is left to erase. @throws what went wrong. */
+  /** Resolves when nothing is left to erase, as soon as it can be. @throws what went wrong. */
   async finished(): Promise<void> {
+    this.isAwaited = true;
     await this.running;
+    this.isAwaited = false;
     if (this.failure !== undefined) throw this.failure;
   }
 
@@ -101,7 +104,7 @@ export class Eraser {
       touched.add(position.segment);
       if (positions.length < FRAMES_AT_ONCE && bytes < BYTES_AT_ONCE) continue;
       await segments.zero(positions);
-      await sleep(PAUSE_MS);
+      if (!this.isAwaited) await sleep(PAUSE_MS);
       if (this.closed) return false;
       positions = [];
       bytes = 0;
