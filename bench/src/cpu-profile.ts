@@ -76,7 +76,7 @@ type Frame = Node["callFrame"];
 const OWNERS: readonly (readonly [RegExp, Part])[] = [
   [/\/packages\/(engine|engine-embedded|views)\/|\/node_modules\/(lmdb|msgpackr|ordered-binary)\//, "store"],
   [/\/contenders\/\w+-store\.js$/, "store"],
-  [/\/node_modules\/(ioredis|@ioredis|redis-parser|standard-as-callback|postgres|@nats-io)\//, "store"],
+  [/\/node_modules\/(ioredis|@ioredis|standard-as-callback|postgres|@nats-io)\//, "store"],
   [/\/node_modules\/@durable-streams\//, "own"],
   [/\/packages\/|\/bench\//, "own"],
   [/\/node_modules\//, "framework"],

@@ -20,7 +20,7 @@ export interface ContenderKind {
   readonly promises: Promises;
   /** What to install before it can run; undefined: it can. */
   missing(): Promise<string | undefined>;
-  /** Not yet running, on an empty folder. Its program in JavaScript writes a CPU profile there when it ends. */
+  /** Not yet running, on an empty folder. Its program in JavaScript writes a CPU profile into `profileDir` when it ends. */
   make(profileDir?: string): Promise<Contender>;
 }
 

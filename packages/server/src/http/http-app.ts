@@ -87,7 +87,7 @@ export function createHttpApp(options: HttpOptions): FastifyInstance {
   return app;
 }
 
-/** Routes check and write their bodies themselves; fastify's own compilers would be a fifth of what a start loads. */
+/** Routes check and write their bodies themselves; fastify's own compilers would only make a start longer. */
 function noCompiler(): never {
   throw new Error("broken invariant: no route gives fastify a schema");
 }

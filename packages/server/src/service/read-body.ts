@@ -8,7 +8,7 @@ import {
   parseJson,
 } from "@daybook/protocol";
 import type { Static, TSchema } from "typebox";
-// Not `typebox/compile`, whose validators can do more and load twice as much for it.
+// Not `typebox/compile`: what its validators can do beyond this would only make a start longer.
 import { Compile } from "typebox/schema";
 import { firstFault } from "./first-fault.js";
 
