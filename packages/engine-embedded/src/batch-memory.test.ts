@@ -1,5 +1,5 @@
 import type { StoredEvent } from "@daybook/engine";
-import { appendOne, create, note, readAll, sessionId } from "@daybook/engine/contract/commands";
+import { appendOne, BY_ID, create, note, readAll, sessionId } from "@daybook/engine/contract/commands";
 import { FaultyStore, Random } from "@daybook/test-kit";
 import { describe, expect, it, vi } from "vitest";
 import type { EmbeddedEngine } from "./engine.js";
@@ -109,14 +109,7 @@ describe("the memory of batches", () => {
     const [event] = block.events as [StoredEvent];
     const text = event.bytes.toString("utf8");
     expect(block.json(1)).toBe(text);
-    const list = {
-      tenant: "acme",
-      archived: "all",
-      metadata: [],
-      sort: "id",
-      order: "asc",
-      limit: 1,
-    } as const;
+    const list = { ...BY_ID, limit: 1 };
     // A list has the views written, and behind them nothing is kept here.
     await engine.list(list);
     await expect.poll(() => log.hasBlocks).toBe(false);

@@ -3,13 +3,13 @@ import { runInNewContext } from "node:vm";
 import { readStateChange } from "@daybook/core";
 import {
   appendOne,
+  BY_ID,
   create,
   fork,
   listAll,
   note,
   readAll,
   sessionId,
-  TENANT,
 } from "@daybook/engine/contract/commands";
 import { RawJson } from "@daybook/protocol";
 import { FaultyStore } from "@daybook/test-kit";
@@ -120,19 +120,11 @@ describe("memory is bounded by configuration, not by load", () => {
     await using store = await FaultyStore.make();
     const engine = await store.open({ recentBytesMax: 5_000, idleLogsMax: 10, flushDelayMs: 0 });
     const ids = Array.from({ length: 60 }, (_, index) => `s${String(index).padStart(2, "0")}`);
-    const list = {
-      tenant: TENANT,
-      archived: "no",
-      metadata: [],
-      sort: "id",
-      order: "asc",
-      limit: 100,
-    } as const;
     for (const id of ids) {
       await create(engine, id, { title: id });
       await Promise.all([1, 2, 3].map((seq) => appendOne(engine, id, note("p", seq, `{"of":"${id}"}`))));
     }
-    expect(await listAll(engine, list)).toEqual(ids);
+    expect(await listAll(engine, BY_ID)).toEqual(ids);
     // What the views do not have yet is kept; after a list they have all of it.
     expect(engine.openLogs).toBeLessThan(30);
     for (const id of ids) {
@@ -165,15 +157,7 @@ describe("memory is bounded by configuration, not by load", () => {
     const engine = await store.open({ viewLagBytesMax: 0, flushDelayMs: 100_000 });
     await create(engine, "s");
     for (let seq = 1; seq <= 50; seq++) expect(await appendOne(engine, "s", note("p", seq))).toBe(seq);
-    const list = {
-      tenant: TENANT,
-      archived: "no",
-      metadata: [],
-      sort: "id",
-      order: "asc",
-      limit: 9,
-    } as const;
-    expect(await listAll(engine, list)).toEqual(["s"]);
+    expect(await listAll(engine, BY_ID)).toEqual(["s"]);
   });
 
   it("views that cannot be written are fatal: nothing more is written, and the next start makes them right", async () => {
@@ -190,14 +174,6 @@ describe("memory is bounded by configuration, not by load", () => {
     await engine.close();
     expect(writes).toBe(1);
     const again = await store.reopen();
-    const list = {
-      tenant: TENANT,
-      archived: "no",
-      metadata: [],
-      sort: "id",
-      order: "asc",
-      limit: 9,
-    } as const;
-    expect(await listAll(again, list)).toEqual(["a", "b"]);
+    expect(await listAll(again, BY_ID)).toEqual(["a", "b"]);
   });
 });

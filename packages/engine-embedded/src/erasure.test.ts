@@ -6,6 +6,7 @@ import {
   ALL,
   append,
   appendOne,
+  BY_ID,
   create,
   erase,
   listAll,
@@ -13,7 +14,6 @@ import {
   patch,
   readAll,
   sessionId,
-  TENANT,
 } from "@daybook/engine/contract/commands";
 import { RawJson } from "@daybook/protocol";
 import { FaultyStore, Random } from "@daybook/test-kit";
@@ -22,8 +22,6 @@ import { checkFolder } from "./check-folder.js";
 import type { EmbeddedEngine } from "./engine.js";
 import { segmentName } from "./frame-format.js";
 import { openEngine } from "./open-engine.js";
-
-const LIST = { tenant: TENANT, archived: "all", metadata: [], sort: "id", order: "asc", limit: 100 } as const;
 
 /** Stands in everything a client can put into a session but its id. */
 const MARK = "xk-marker-7";
@@ -67,7 +65,7 @@ describe("erasing a session", () => {
       let engine = await openEngine(folder, { settings });
       await fill(engine, 40);
       // In the views, too: else it would not be seen there.
-      await listAll(engine, LIST);
+      await listAll(engine, BY_ID);
       expect(await filesWithMark()).toContain("data.mdb");
       await erase(engine, "s");
       await erased(engine);
@@ -76,7 +74,7 @@ describe("erasing a session", () => {
       engine = await openEngine(folder, { settings });
       expect(await filesWithMark()).toEqual([]);
       expect(await readAll(engine, "other")).toHaveLength(40);
-      expect(await listAll(engine, LIST)).toEqual(["other"]);
+      expect(await listAll(engine, BY_ID)).toEqual(["other"]);
       await engine.close();
       expect((await checkFolder(folder)).problems).toEqual([]);
     } finally {
@@ -112,7 +110,7 @@ describe("erasing a session", () => {
       await erased(again);
       expect((await store.everything()).includes(MARK), `seed ${seed}`).toBe(false);
       expect(await readAll(again, "other")).toEqual(other);
-      expect(await listAll(again, LIST)).toEqual(["other"]);
+      expect(await listAll(again, BY_ID)).toEqual(["other"]);
       expect(store.fatal).toEqual([]);
     }
   });
@@ -135,7 +133,7 @@ describe("erasing a session", () => {
     await using store = await FaultyStore.make();
     const engine = await store.open({ segmentBytes: 1_000, recentBytesMax: 0, flushDelayMs: 0 });
     await fill(engine, 6);
-    await listAll(engine, LIST);
+    await listAll(engine, BY_ID);
     let release: () => void = () => undefined;
     const held = new Promise<void>((resolve) => {
       release = resolve;
@@ -158,7 +156,7 @@ describe("erasing a session", () => {
       if (kind !== "write" || length < 100) return undefined;
       return ++zeroing === 2 ? length >> 1 : undefined;
     };
-    const list = listAll(engine, LIST);
+    const list = listAll(engine, BY_ID);
     await erase(engine, "s");
     await expect.poll(() => zeroing, { interval: 1 }).toBeGreaterThan(2);
     release();

@@ -6,13 +6,13 @@ import {
   append,
   appendOne,
   archive,
+  BY_ID,
   create,
   listAll,
   note,
   patch,
   readAll,
   sessionId,
-  TENANT,
 } from "@daybook/engine/contract/commands";
 import { FaultyFiles, FaultyStore, Random, snapshotOf, StoreProcess } from "@daybook/test-kit";
 import { describe, expect, it } from "vitest";
@@ -20,8 +20,6 @@ import type { EmbeddedEngine } from "./engine.js";
 import { segmentName } from "./frame-format.js";
 import { openEngine } from "./open-engine.js";
 import { StoreRefused } from "./refusals.js";
-
-const LIST = { tenant: TENANT, archived: "all", metadata: [], sort: "id", order: "asc", limit: 100 } as const;
 
 const noSpace = (): Error => Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
 
@@ -82,7 +80,7 @@ describe("a full disk", () => {
     await recovered(engine, "s", 3);
     expect(engine.head(sessionId("t"))).toBeUndefined();
     expect((await engine.session(sessionId("s")))?.header.title).toBeNull();
-    expect(await listAll(engine, LIST)).toEqual(["s"]);
+    expect(await listAll(engine, BY_ID)).toEqual(["s"]);
     expect(store.fatal).toEqual([]);
     const again = await store.reopen();
     expect(await readAll(again, "s")).toHaveLength(3);
@@ -120,7 +118,7 @@ describe("a full disk", () => {
     const engine = await store.open({ recentBytesMax: 0, flushDelayMs: 0 });
     await create(engine, "s");
     await appendMany(engine, "s", 1, 1);
-    await listAll(engine, LIST);
+    await listAll(engine, BY_ID);
     const [disk, reading] = [gate(), gate()];
     store.files.gate = (kind) => ({ write: disk.opened, read: reading.opened })[kind as string];
     store.files.fault = ({ kind }) => (kind === "write" ? noSpace() : undefined);
@@ -147,7 +145,7 @@ describe("a full disk", () => {
     await create(engine, "a");
     store.files.fault = ({ kind }) => (kind === "write" ? noSpace() : undefined);
     await expect(create(engine, "b", { title: "much longer than what comes next" })).rejects.toThrow();
-    expect(await listAll(engine, LIST)).toEqual(["a"]);
+    expect(await listAll(engine, BY_ID)).toEqual(["a"]);
     store.files.fault = undefined;
     await expect
       .poll(
@@ -158,11 +156,11 @@ describe("a full disk", () => {
         { interval: 1 },
       )
       .toBe(true);
-    expect(await listAll(engine, LIST)).toEqual(["a", "c"]);
+    expect(await listAll(engine, BY_ID)).toEqual(["a", "c"]);
     const again = await store.reopen();
-    expect(await listAll(again, LIST)).toEqual(["a", "c"]);
+    expect(await listAll(again, BY_ID)).toEqual(["a", "c"]);
     await create(again, "d");
-    expect(await listAll(await store.reopen(), LIST)).toEqual(["a", "c", "d"]);
+    expect(await listAll(await store.reopen(), BY_ID)).toEqual(["a", "c", "d"]);
   });
 
   it("may come in the middle of a batch, and when a new segment is begun", async () => {
@@ -214,7 +212,7 @@ describe("a full disk", () => {
       )
       .toBe("storage_unavailable");
     expect(await readAll(engine, "s")).toHaveLength(taken);
-    expect(await listAll(engine, LIST)).toEqual(["s"]);
+    expect(await listAll(engine, BY_ID)).toEqual(["s"]);
     store.files.free = 1_000;
     await expect
       .poll(() => appendOne(engine, "s", note("p", taken + 1)).catch(() => 0), {
@@ -277,7 +275,7 @@ describe("a sync that fails", () => {
     await engine.close();
     store.files.crashLosingAll();
     const again = await store.reopen();
-    expect(await listAll(again, LIST)).toEqual(["s"]);
+    expect(await listAll(again, BY_ID)).toEqual(["s"]);
     expect((await again.session(sessionId("s")))?.header.title).toBeNull();
   });
 
@@ -551,7 +549,7 @@ describe("views that are of no use", () => {
       // LMDB trusts its file and may end the process.
       await new StoreProcess(folder, "close").ended;
       const again = await openEngine(folder);
-      expect(await listAll(again, LIST)).toEqual(["s"]);
+      expect(await listAll(again, BY_ID)).toEqual(["s"]);
       expect(await readAll(again, "s")).toHaveLength(3);
       await again.close();
     } finally {

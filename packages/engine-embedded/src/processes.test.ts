@@ -1,13 +1,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { appendOne, create, listAll, note, readAll, TENANT } from "@daybook/engine/contract/commands";
+import { appendOne, BY_ID, create, listAll, note, readAll } from "@daybook/engine/contract/commands";
 import { StoreProcess } from "@daybook/test-kit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { checkFolder } from "./check-folder.js";
 import { openEngine } from "./open-engine.js";
-
-const LIST = { tenant: TENANT, archived: "all", metadata: [], sort: "id", order: "asc", limit: 9 } as const;
 
 let folder: string;
 
@@ -86,7 +84,7 @@ describe("kill -9 in the middle of appends, again and again", () => {
       }
       expect(stored.length).toBeGreaterThan(50);
       expect(now.length).toBeGreaterThanOrEqual(events.length + stored.length);
-      expect(await listAll(engine, LIST)).toEqual(["s"]);
+      expect(await listAll(engine, BY_ID)).toEqual(["s"]);
       events = await readAll(engine, "s");
       await engine.close();
     }

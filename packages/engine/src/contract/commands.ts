@@ -134,6 +134,16 @@ export async function readAll(engine: Engine, id: string): Promise<string[]> {
   }
 }
 
+/** All of a tenant's sessions, by id, on one page. Spread it to ask for something else. */
+export const BY_ID: ListQuery = {
+  tenant: TENANT,
+  archived: "all",
+  metadata: [],
+  sort: "id",
+  order: "asc",
+  limit: 100,
+};
+
 /** The ids on every page of a list. */
 export async function listAll(engine: Engine, query: ListQuery): Promise<string[]> {
   const ids: string[] = [];

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../engine.js";
 import { describeAgentState } from "./agent-state-contract.js";
 import { describeAppends } from "./append-contract.js";
-import { ALL, append, appendOne, create, fork, note, patch, readAll, sessionId, TENANT } from "./commands.js";
+import { ALL, append, appendOne, BY_ID, create, fork, note, patch, readAll, sessionId } from "./commands.js";
 import { describeForks } from "./fork-contract.js";
 import { History } from "./history.js";
 import { describeList } from "./list-contract.js";
@@ -79,19 +79,11 @@ export function describeEngine(name: string, makeStore: () => Promise<StoreUnder
         await create(engine, "s");
         await appendOne(engine, "s", note("p", 1));
         await engine.close();
-        const list = {
-          tenant: TENANT,
-          archived: "all",
-          metadata: [],
-          sort: "id",
-          order: "asc",
-          limit: 9,
-        } as const;
         const later: (() => unknown)[] = [
           () => appendOne(engine, "s", note("p", 2)),
           () => engine.read(sessionId("s"), 0, ALL),
           () => engine.session(sessionId("s")),
-          () => engine.list(list),
+          () => engine.list(BY_ID),
           () => engine.head(sessionId("s")),
           () => engine.head(sessionId("never seen")),
           () => engine.watch(sessionId("s"), () => undefined),

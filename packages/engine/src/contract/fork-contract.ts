@@ -6,6 +6,7 @@ import {
   append,
   appendOne,
   archive,
+  BY_ID,
   closeSession,
   create,
   erase,
@@ -321,14 +322,7 @@ export function describeForks(store: OpenStore): void {
   });
 }
 
-const LIST: ListQuery = {
-  tenant: TENANT,
-  archived: "no",
-  metadata: [],
-  sort: "id",
-  order: "asc",
-  limit: 100,
-};
+const LIST: ListQuery = { ...BY_ID, archived: "no" };
 
 const notes = (producer: string, first: number, count: number): NewEvent[] =>
   Array.from({ length: count }, (_, index) => note(producer, first + index));

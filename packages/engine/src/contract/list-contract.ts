@@ -2,21 +2,13 @@ import { decideCreate, LogId } from "@daybook/core";
 import { LIMITS } from "@daybook/protocol";
 import { describe, expect, it } from "vitest";
 import type { ListQuery } from "../engine.js";
-import { appendOne, archive, create, erase, listAll, note, patch, TENANT } from "./commands.js";
+import { appendOne, archive, BY_ID, create, erase, listAll, note, patch } from "./commands.js";
 import type { OpenStore } from "./open-store.js";
 
 /** What every engine promises of the list of sessions. */
 export function describeList(store: OpenStore): void {
   describe("the list", () => {
-    const query = (more: Partial<ListQuery> = {}): ListQuery => ({
-      tenant: TENANT,
-      archived: "no",
-      metadata: [],
-      sort: "id",
-      order: "asc",
-      limit: 100,
-      ...more,
-    });
+    const query = (more: Partial<ListQuery> = {}): ListQuery => ({ ...BY_ID, archived: "no", ...more });
 
     it("has a session as soon as it is acknowledged, and its newest header", async () => {
       for (let index = 0; index < 20; index++) {

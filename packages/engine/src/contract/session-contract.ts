@@ -4,6 +4,7 @@ import {
   ALL,
   appendOne,
   archive,
+  BY_ID,
   create,
   erase,
   listAll,
@@ -101,15 +102,7 @@ export function describeSessions(store: OpenStore): void {
         expect(await refused(archive(store.engine(), "s", true))).toBe("session_not_found");
         expect(await refused(erase(store.engine(), "s"))).toBe("session_not_found");
         expect(await refused(create(store.engine(), "s"))).toBe("session_deleted");
-        const list = {
-          tenant: TENANT,
-          archived: "all",
-          metadata: [],
-          sort: "id",
-          order: "asc",
-          limit: 9,
-        } as const;
-        expect(await listAll(store.engine(), list)).toEqual(["other"]);
+        expect(await listAll(store.engine(), BY_ID)).toEqual(["other"]);
         await store.reopened();
       }
     });
