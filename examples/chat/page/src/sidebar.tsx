@@ -97,9 +97,7 @@ function useArchive({
     clear();
     archiveChat(id).then(
       () => goOn(id),
-      (error: unknown) => {
-        setTrouble(whyNot("The chat was not archived.", error));
-      },
+      (error: unknown) => setTrouble(whyNot("The chat was not archived.", error)),
     );
   };
   return [archive, trouble, clear];
