@@ -2,7 +2,15 @@ import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["**/dist/**", "**/node_modules/**", "**/generated/**", "daybook-data/**"] },
+  {
+    ignores: [
+      "**/dist/**",
+      "packages/cli/bundle/**",
+      "**/node_modules/**",
+      "**/generated/**",
+      "daybook-data/**",
+    ],
+  },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   {
