@@ -15,8 +15,8 @@ import type { Segments } from "./segments.js";
 const FLUSH_BYTES = 128 * 1024 * 1024;
 /** Times as many idle logs as usual stay in memory meanwhile: most come again, and would be looked up each time. */
 const MORE_IDLE_LOGS = 4;
-/** What stays in memory of a frame: its position, twice while lists grow, and a little of its log. */
-const FRAME_MEMORY_BYTES = 100;
+/** What stays in memory of a frame until the views have it: its position, four numbers, and its share of a list of those. */
+const FRAME_MEMORY_BYTES = 40;
 
 export interface Recovered {
   readonly stand: Stand;
