@@ -292,8 +292,12 @@ describe("agentState", () => {
     }
     for (const name of ["", "a\0", "x".repeat(257)]) {
       const memory = daybook.agentState("default", name);
-      for (const call of [memory.get("k"), all(memory.replay()), memory.transaction((tx) => tx.set("k", {}))])
-        await expect(call).rejects.toMatchObject({ code: "invalid_state" });
+      const calls = [
+        () => memory.get("k"),
+        () => all(memory.replay()),
+        () => memory.transaction((tx) => tx.set("k", {})),
+      ];
+      for (const call of calls) await expect(call()).rejects.toMatchObject({ code: "invalid_state" });
     }
     const memory = memoryOf();
     await memory.transaction((tx) => tx.set("kept", { n: 1 }));
@@ -366,8 +370,9 @@ describe("agentState", () => {
     });
     await using stranger = client({ apiKey: (await auth.key({ scopes: ["session:read"] })).key });
     const theirs = stranger.agentState("default", memory.agentId);
-    for (const reading of [all(theirs.tail()), all(theirs.replay()), theirs.get("k")])
-      await expect(reading).rejects.toMatchObject({ code: "forbidden_scope", status: 403 });
+    const readings = [() => all(theirs.tail()), () => all(theirs.replay()), () => theirs.get("k")];
+    for (const read of readings)
+      await expect(read()).rejects.toMatchObject({ code: "forbidden_scope", status: 403 });
   });
 
   test("a revoked key ends a tail with the reason", async () => {

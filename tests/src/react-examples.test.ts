@@ -105,9 +105,12 @@ const examples = [...readmeExamples(), ...docstringExamples()];
 const modules = [...examples, { where: "what apps do", module: USES }];
 const files = modules.map((_, index) => `${folder}/example-${index}.tsx`);
 
+/** What all majors read alike is parsed once. */
+const parsed = new Map<string, ts.SourceFile | undefined>();
+
 function compile(ai: string, useChat: string): ts.Program {
   const at = (path: string): string[] => [`${repository}node_modules/${path}`];
-  return ts.createProgram(files, {
+  const options: ts.CompilerOptions = {
     target: ts.ScriptTarget.ES2022,
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
@@ -118,7 +121,14 @@ function compile(ai: string, useChat: string): ts.Program {
     skipLibCheck: false,
     outDir: folder,
     paths: { ai: at(ai), "@ai-sdk/react": at(useChat) },
-  });
+  };
+  const host = ts.createCompilerHost(options);
+  const parse = host.getSourceFile.bind(host);
+  host.getSourceFile = (name, ...rest) => {
+    if (!parsed.has(name)) parsed.set(name, parse(name, ...rest));
+    return parsed.get(name);
+  };
+  return ts.createProgram(files, options, host);
 }
 
 describe("the examples of @daybook/react", () => {

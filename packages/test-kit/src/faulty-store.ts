@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { cp, mkdtemp, readdir, readFile, rm, stat, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,11 @@ import { FaultyFiles } from "./faulty-files.js";
 /** What became of the views between two starts. */
 export type ViewsFate = "kept" | "deleted" | "older" | "truncated";
 
+const IN_MEMORY = "/dev/shm";
+
+/** What a power loss leaves of the views is said by the tests, so nothing is gained by waiting for a disk. */
+const parent = existsSync(IN_MEMORY) ? IN_MEMORY : tmpdir();
+
 /** The embedded engine on faulty files, with its views in a folder of their own; to be opened again and again. */
 export class FaultyStore implements AsyncDisposable {
   files = new FaultyFiles();
@@ -24,7 +30,7 @@ export class FaultyStore implements AsyncDisposable {
   private constructor(readonly folder: string) {}
 
   static async make(): Promise<FaultyStore> {
-    return new FaultyStore(await mkdtemp(join(tmpdir(), "daybook-faulty-")));
+    return new FaultyStore(await mkdtemp(join(parent, "daybook-faulty-")));
   }
 
   get views(): string {
