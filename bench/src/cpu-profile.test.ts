@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type CpuProfile, partTimes, takeProfile } from "./cpu-profile.js";
+import { BenchServer } from "./http-server.js";
 
 const NONE = { sockets: 0, http: 0, framework: 0, own: 0, store: 0, memory: 0, rest: 0 };
 
@@ -76,4 +77,14 @@ it("takes the one profile of a folder away", async () => {
   await writeFile(join(folder, "CPU.1.cpuprofile"), JSON.stringify(profile));
   expect(await takeProfile(folder)).toEqual(profile);
   await expect(takeProfile(folder)).rejects.toThrow("not 0");
+});
+
+it("names the files of a server of ours, by which its parts are told apart", async () => {
+  const profileDir = await mkdtemp(join(tmpdir(), "daybook-profile-"));
+  onTestFinished(() => rm(profileDir, { recursive: true }));
+  await using server = await BenchServer.start({ profileDir });
+  await server.end("SIGTERM");
+  const files = (await takeProfile(profileDir)).nodes.map(({ callFrame }) => callFrame.url);
+  for (const part of ["/packages/engine-embedded/", "/packages/server/", "/node_modules/fastify/"])
+    expect(files.filter((file) => file.includes(part))).not.toEqual([]);
 });

@@ -11,6 +11,8 @@ import { profileFlags } from "./cpu-profile.js";
 import type { Target } from "./load-task.js";
 
 const DAYBOOK = fileURLToPath(new URL("../../packages/cli/bin/daybook.js", import.meta.url));
+/** The same, not in one bundle: a profile says of each function which file it is from. */
+const MODULES = fileURLToPath(new URL("../../packages/cli/dist/main.js", import.meta.url));
 /** Linux counts CPU time in these. */
 const TICKS_PER_SECOND = 100;
 
@@ -90,7 +92,7 @@ export class BenchServer implements AsyncDisposable {
       process.execPath,
       [
         ...profileFlags(profileDir),
-        DAYBOOK,
+        profileDir === undefined ? DAYBOOK : MODULES,
         "serve",
         "--json",
         ...flags,
